@@ -78,13 +78,17 @@ async function start(): Promise<void> {
   say(`  models  loading and warming up ${names} …`);
   const workers = Array.from({ length: readWorkerCount() }, () => superviseWorker(environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
-  const served = await namesOf(workers);
+  const reports = await reportsOf(workers);
+  const loading = new Set(reports.flatMap((each) => each.loading));
+  const served = new Set(reports.flatMap((each) => [...each.models, ...each.loading]));
   for (const name of new Set(models.map((model) => model.name))) {
     if (workers.length > 0 && !served.has(name))
       complain(`  left out: ${name}: no worker can load it; the log above says why`);
   }
   const report = await api?.ready;
-  say(`  models  warm after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  const late = [...loading].join(', ');
+  say(`  models  warm after ${seconds} s${late && `; still loading: ${late}`}`);
 
   const address = `http://${reachable(String(report?.address))}:${report?.port}`;
   say(`  API     ${address}`);
@@ -116,11 +120,11 @@ function keysLine(): string {
   return `${settings.join('')}npm run keys -- create NAME`;
 }
 
-/** Returns the names of the models that these workers serve. Each has logged what it left out. */
-async function namesOf(workers: readonly Promise<Child>[]): Promise<ReadonlySet<unknown>> {
+/** What these workers serve, and what they still load, by the names of the models. Each has logged what it left out. */
+async function reportsOf(workers: readonly Promise<Child>[]) {
   const children = await Promise.all(workers);
   const reports = await Promise.all(children.map(({ ready }) => ready));
-  return new Set(reports.flatMap(({ models }) => models));
+  return reports as { models: string[]; loading: string[] }[];
 }
 
 /** Starts the Redis of this clone, and returns its URL. */

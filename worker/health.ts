@@ -1,9 +1,9 @@
 // The health of a worker, which its probes answer with (probes.ts).
 //
-// A worker is *loading* until its models are warm and it takes jobs, then *ready*. It is *away* while
-// Redis cannot be reached, *draining* after SIGTERM, and *stuck* if it holds a job for longer than
-// deadline, run and load allow. Only a stuck worker should be killed from outside. All other faults
-// either pass or end the process.
+// A worker is *loading* until all its models are warm or left out, then *ready*. If only programs still load, it
+// serves its other models meanwhile. It is *away* while Redis cannot be reached, *draining* after SIGTERM, and *stuck*
+// if it holds a job for longer than deadline, run and load allow. Only a stuck worker should be killed from outside.
+// All other faults either pass or end the process.
 
 import type { RedisClock } from '../shared/redis/clock.js';
 import type { Redis } from '../shared/redis/redis.js';
@@ -63,9 +63,9 @@ export class WorkerHealth {
     this.#clock = clock;
   }
 
-  /** Notes that all queues are open. */
+  /** Notes that all models are warm or left out, and their queues open. */
   open(): void {
-    this.#phase = 'open';
+    if (this.#phase === 'loading') this.#phase = 'open';
   }
 
   /** Notes that the worker takes no more jobs. */

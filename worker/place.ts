@@ -58,7 +58,7 @@ export interface Place {
   resume(): void;
   /**
    * Takes no more jobs, finishes the held ones or hands them back after `graceMs`, and unloads the
-   * model.
+   * model. A program that is still loading is ended.
    */
   close(graceMs: number): Promise<void>;
   /** The device that the model runs on, once it is loaded. */
@@ -85,20 +85,21 @@ export function openPlace(options: {
   guard: Guard;
 }): Place {
   const { model, log } = options;
-  let isClosed = false;
+  const closing = new AbortController();
+  const { signal } = closing;
   let taken: Taken | undefined;
   let loaded: LoadedScorer | undefined;
   let isLost = false;
   const onLost = (reason: string) => {
-    if (!isLost && !isClosed) options.onLost(reason);
+    if (!isLost && !signal.aborted) options.onLost(reason);
     isLost = true;
   };
-  const warm = warmUp({ ...options, onLost }).then((scorer) => {
+  const warm = warmUp({ ...options, onLost, signal }).then((scorer) => {
     loaded = scorer;
     return scorer;
   });
   const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) =>
-    isClosed ? undefined : takeJobs(model, scorer, connections, log),
+    signal.aborted ? undefined : takeJobs(model, scorer, connections, log),
   );
   const open = taking.then((opened) => {
     taken = opened;
@@ -116,7 +117,7 @@ export function openPlace(options: {
     },
     resume: () => taken?.presence.resume(),
     close: async (graceMs) => {
-      isClosed = true;
+      closing.abort();
       await (await taking.catch(() => undefined))?.close(graceMs);
       await warm.then((scorer) => scorer.close()).catch(() => {});
     },
@@ -132,10 +133,13 @@ async function warmUp({
   log,
   abandon,
   onLost,
+  signal,
   rehearse,
   room,
   guard,
-}: Omit<Parameters<typeof openPlace>[0], 'connections'>): Promise<LoadedScorer> {
+}: Omit<Parameters<typeof openPlace>[0], 'connections'> & {
+  signal: AbortSignal;
+}): Promise<LoadedScorer> {
   const { name, version } = model;
   const before = stampFiles(model);
   await ensureModelFiles(model, log);
@@ -148,7 +152,7 @@ async function warmUp({
     if (model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
     else if (isWarm) onLost(reason);
   };
-  const open = () => openScorer(model, log, { onLost: lose, rehearse });
+  const open = () => openScorer(model, log, { onLost: lose, signal, rehearse });
   const scorer = await guard.load(model, open).finally(release);
   isWarm = true;
   if (before !== undefined && stampFiles(model) !== before) {

@@ -87,7 +87,10 @@ export class Rollout {
   readonly #losses = new Map<string, Losses>();
   readonly #rounds: Rounds;
   #orders: Orders = noOrders;
-  #loading: Load | undefined;
+  /** Those under way. */
+  readonly #loads = new Set<Load>();
+  /** Whether a look has begun to load a model. */
+  #isLoading = false;
   /** The reasons that have been logged. */
   #logged = new Set<string>();
 
@@ -139,8 +142,7 @@ export class Rollout {
     const { min, max } = pauseMs;
     if (times > 1) await delay(Math.min(min * 2 ** (times - 2), max), undefined, { ref: false });
     this.#losses.set(queue, { times, at, isPaused: false });
-    const { revision } = this.#orders;
-    await this.#load(model, { name, revision, isOutdated: false });
+    await this.#load(model);
   }
 
   /** Ends the looks. One that waits for a Redis that is away is not waited for. */
@@ -164,33 +166,41 @@ export class Rollout {
       !this.#losses.get(queue)?.isPaused &&
       this.#faults.get(queue)?.state !== 'out';
     const next = wanted.find(mayLoad);
-    if (next && !this.#loading) {
-      const load = { name: next.name, revision: orders.revision, isOutdated: false };
-      this.#loading = load;
-      void this.#load(next, load).finally(() => {
-        this.#loading = undefined;
+    if (next && !this.#isLoading) {
+      this.#isLoading = true;
+      void this.#load(next).finally(() => {
+        this.#isLoading = false;
       });
     }
     for (const place of places.all) if (!isWanted(place.model.queue)) await this.#unload(place);
   }
 
-  async #load(model: Model, load: Load): Promise<void> {
+  async #load(model: Model): Promise<void> {
+    const place = this.#options.places.open(model);
+    if (place) await this.follow(place);
+  }
+
+  /** Follows a model that is being loaded. Resolves when it is ready or left out, or its place was closed. */
+  async follow(place: Place): Promise<void> {
     const { places, log } = this.#options;
-    const { name, version } = model;
-    const place = places.open(model);
-    if (!place) return;
+    const { model } = place;
+    const { name, version, queue } = model;
+    const load: Load = { name, revision: this.#orders.revision, isOutdated: false };
+    this.#loads.add(load);
     try {
       await place.open;
-      const fault = this.#faults.get(model.queue);
+      const fault = this.#faults.get(queue);
       if (fault) fault.state = 'loaded';
-      if (places.get(model.queue) === place)
-        log.info({ model: name, version }, 'a version is ready');
+      if (places.get(queue) === place) log.info({ model: name, version }, 'a version is ready');
     } catch (thrown) {
+      // Nobody wants a model whose place was closed meanwhile.
+      if (places.get(queue) !== place) return;
       const error = asFault(model, thrown);
       this.#note(model, error, load);
       logLeftOut(log, [{ name, version, error }]);
-      // The place may have been closed meanwhile, since nobody wants the model any more.
-      if (places.get(model.queue) === place) await places.close(place);
+      await places.close(place);
+    } finally {
+      this.#loads.delete(load);
     }
   }
 
@@ -240,7 +250,7 @@ export class Rollout {
       const isOutdated = changed.has(fault.name) || fault.revision !== revision;
       if (isOutdated && fault.state === 'out') fault.state = 'again';
     }
-    if (this.#loading && changed.has(this.#loading.name)) this.#loading.isOutdated = true;
+    for (const load of this.#loads) if (changed.has(load.name)) load.isOutdated = true;
   }
 
   async #reportFaults(isWanted: (queue: string) => boolean): Promise<void> {

@@ -1,9 +1,8 @@
 // The worker's start: it loads its models, warms them up, and only then takes jobs. A model that
-// cannot be used is left out.
+// cannot be used is left out. A Python program may take minutes to load, so the other models do not wait for it.
 
 import { randomUUID } from 'node:crypto';
 import { type Configurations, redisSettings } from '../shared/configuration/configuration.js';
-import type { ScorelineError } from '../shared/errors.js';
 import { makeDepartures } from '../shared/metrics/departures.js';
 import { Instruments } from '../shared/metrics/instruments.js';
 import { observeProcess } from '../shared/metrics/process.js';
@@ -92,16 +91,16 @@ export async function startWorker(
     everyMs: configuration.MODELS_LOOK_MS,
   });
   const reportAll = (failed: readonly Failed[]) => reportFaults({ redis, keys }, failed);
-  const loaded = leaveOutFailed(places, reportAll).then((failed) => {
+  const loaded = leaveOutFailed(places, reportAll).then((begun) => {
     guard.serve();
-    logLeftOut(log, isReported ? failed : [...collected.leftOut, ...failed]);
+    logLeftOut(log, isReported ? begun.failed : [...collected.leftOut, ...begun.failed]);
     // From now on a probe finds what is missing: Redis.
     health.watchRedis(redis);
-    return failed;
+    return begun;
   });
-  let failed: Awaited<typeof loaded>;
+  let begun: Begun;
   try {
-    [, failed] = await Promise.all([checkRedis({ ...settings, log, signal }), loaded]);
+    [, begun] = await Promise.all([checkRedis({ ...settings, log, signal }), loaded]);
   } catch (error) {
     // A process that exits while a model loads is aborted by ONNX Runtime.
     await loaded.catch(() => {});
@@ -114,15 +113,18 @@ export async function startWorker(
   health.watchClock(clock);
   const cells = makeCells({ log });
   const tracer = telemetry?.tracer;
-  await rollout.begin(failed);
+  await rollout.begin(begun.failed);
   connect({ redis, keys, cells, workerId, instruments, tracer });
-  await Promise.all(places.all.map(({ open }) => open));
-  health.open();
-  const models = [...new Set(places.all.map(({ model }) => model.name))];
-  log.info({ models, probePort: watched?.port }, 'worker is ready');
+  const isLoading = (place: Place) => begun.loading.has(place);
+  const late = places.all.filter(isLoading);
+  const ready = places.all.filter((place) => !isLoading(place));
+  void Promise.all(late.map((place) => rollout.follow(place))).then(() => health.open());
+  await Promise.all(ready.map(({ open }) => open));
+  const [models, loading] = [namesOf(ready), namesOf(late)];
+  log.info({ models, loading, probePort: watched?.port }, 'worker is ready');
 
   return {
-    report: { models, probePort: watched?.port },
+    report: { models, loading, probePort: watched?.port },
     close: async () => {
       health.drain();
       await Promise.all([rollout.close(), places.closeAll()]);
@@ -156,28 +158,44 @@ async function openWatch(
   };
 }
 
+function namesOf(places: readonly Place[]): string[] {
+  return [...new Set(places.map(({ model }) => model.name))];
+}
+
 /** A model that cannot be loaded. */
 type Failed = LeftOut & { readonly model: Model };
 
+/** What a worker begins with, beside the models that are warm. */
+interface Begun {
+  readonly failed: readonly Failed[];
+  /** The places of programs that are still loading. */
+  readonly loading: ReadonlySet<Place>;
+}
+
 /**
- * Waits until each model is warm or has failed, and closes the places of those that have failed.
+ * Waits until each network is warm or has failed, and one model is warm. Closes the places of those that have failed.
  * @param reportAll is called if all have failed
  * @throws ScorelineError if all have failed
  */
 async function leaveOutFailed(
   places: Places,
   reportAll: (failed: readonly Failed[]) => Promise<void>,
-): Promise<Failed[]> {
+): Promise<Begun> {
   const all: readonly Place[] = places.all;
-  // All must have settled: a process that exits while a model loads is aborted by ONNX Runtime.
-  const outcomes = await Promise.allSettled(all.map(({ warm }) => warm));
-  const failed = all.flatMap(({ model }, at) => {
-    const outcome = outcomes[at];
-    if (outcome?.status !== 'rejected') return [];
+  const failed: Failed[] = [];
+  const loading = new Set(all);
+  const settle = async (place: Place) => {
+    const { model } = place;
     const { name, version } = model;
-    const error: ScorelineError = asFault(model, outcome.reason);
-    return [{ name, version, error, model }];
-  });
+    await place.warm.catch((thrown) =>
+      failed.push({ name, version, error: asFault(model, thrown), model }),
+    );
+    loading.delete(place);
+  };
+  const settled = all.map(settle);
+  // All must have settled: a process that exits while a network loads is aborted by ONNX Runtime.
+  await Promise.all(settled.filter((_, at) => all[at]?.model.manifest.engine === 'onnx'));
+  await Promise.any(all.map(({ warm }) => warm)).catch(() => Promise.all(settled));
   if (failed.length === all.length) {
     await reportAll(failed);
     throw allLeftOut(failed);
@@ -186,7 +204,7 @@ async function leaveOutFailed(
     const place = places.get(model.queue);
     if (place) void places.close(place);
   }
-  return failed;
+  return { failed: [...failed], loading: new Set(loading) };
 }
 
 /** Reports why models cannot be loaded, so no request waits for this worker, which ends. Redis may be away. */

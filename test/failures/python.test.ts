@@ -2,7 +2,7 @@
 // memory left. Nothing is lost, and only the input at fault gets an error.
 
 import { execFileSync } from 'node:child_process';
-import { symlinkSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
@@ -49,7 +49,7 @@ function filesOf(name: string, code: string): Record<string, unknown> {
 }
 
 async function withProgram(
-  act: (service: Service) => Promise<void>,
+  act: (service: Service, directory: string) => Promise<void>,
   others: Record<string, string> = {},
 ): Promise<void> {
   const programs = Object.entries({ 'last-digit': program, ...others });
@@ -60,10 +60,10 @@ async function withProgram(
   const redis = await openRedis();
   let service: Service | undefined;
   try {
-    const environment = { MODELS_DIR: directory };
+    const environment = { MODELS_DIR: directory, PROBE_PORT: '0' };
     const models = programs.map(([name]) => name).join();
     service = await startService({ redisUrl: redis.url, models, environment });
-    await act(service);
+    await act(service, directory);
   } finally {
     for (const child of [service?.api, ...(service?.workers ?? [])]) child?.kill('SIGKILL');
     await redis.close();
@@ -166,6 +166,35 @@ def load():
       expect(reasons).toContain('changes: expected the files of version 1 to stay as they are');
       expect(reasons).toContain('ends: expected the model to score one input');
       expect(reasons).toContain('a run takes longer than runMsMax, 3000 ms');
+    }, others);
+  });
+
+  test('that takes long to load holds up no other model, and not the end of its worker', async () => {
+    const loading = (end: string) => `${program}
+def load():
+    while not os.path.exists("go on"): time.sleep(0.05)
+    ${end}`;
+    const others = {
+      late: loading('pass'),
+      broken: loading('raise Exception("no weights")'),
+      endless: loading('pass'),
+    };
+    await withProgram(async (service, directory) => {
+      const late = ask(service, '7', 'late');
+      await expectAllAnswered(service);
+      const [worker] = service.workers as [Child];
+      const { models, loading, probePort } = await worker.ready;
+      expect([models, loading]).toEqual([['last-digit'], ['late', 'broken', 'endless']]);
+      const health = await fetch(`http://127.0.0.1:${probePort}/readyz`);
+      expect([health.status, await health.json()]).toMatchObject([503, { status: 'loading' }]);
+      for (const name of ['late', 'broken']) {
+        writeFileSync(path.join(directory, name, 'go on'), '');
+      }
+      expect(await late).toMatchObject({ body: { predictions: [{ label: 'seven' }] } });
+      const refused = await ask(service, '7', 'broken');
+      expect(refused).toMatchObject({ status: 422, body: { code: 'model_load_failed' } });
+      expect(programsOf(worker, 'endless')).toHaveLength(1);
+      await expectSameWorker(service);
     }, others);
   });
 

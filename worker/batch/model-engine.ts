@@ -7,7 +7,7 @@ import { describedBytes } from '../../shared/manifest/manifest.js';
 import type { Logger } from '../../shared/process/log.js';
 import { filesOf } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
-import type { Engine, Watch } from '../engine/engine.js';
+import type { Engine, Owner } from '../engine/engine.js';
 import { openInstances } from '../engine/instances.js';
 import type { ThreadOptions } from '../engine/messages.js';
 import { openOnnxEngine } from '../engine/onnx.js';
@@ -26,13 +26,13 @@ import { withTokens } from './tokens.js';
 export async function openModelEngine(
   model: Model,
   log: Logger,
-  onLost: Watch['onLost'],
+  owner: Owner,
   copies: readonly number[],
 ): Promise<Engine> {
   const { name } = model;
   let engine: Engine | undefined;
   try {
-    engine = await openCopies(model, copies, { log, onLost });
+    engine = await openCopies(model, copies, { log, owner });
     return await dress(engine, model);
   } catch (thrown) {
     await engine?.close();
@@ -46,7 +46,7 @@ export async function openModelEngine(
 
 interface Surroundings {
   readonly log: Logger;
-  readonly onLost: Watch['onLost'];
+  readonly owner: Owner;
 }
 
 /** Opens all copies. They share their weights if they can. */
@@ -79,10 +79,10 @@ async function openCopies(
 function openBare(
   model: Model,
   { threads, ...source }: Pick<ThreadOptions, 'file' | 'isOptimized'> & { threads: number },
-  { log, onLost }: Surroundings,
+  { log, owner }: Surroundings,
 ): Promise<Engine> {
   const { engine, device, runMsMax } = model.manifest;
-  const watch = { runMsMax, onLost };
+  const watch = { ...owner, runMsMax };
   if (engine === 'python') return openPython(model, log, watch);
   return openOnnxEngine({ ...source, device: { ...device, threads } }, watch);
 }

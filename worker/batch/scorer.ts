@@ -9,6 +9,7 @@ import {
   type Engine,
   type EngineDevice,
   EngineEnded,
+  type Owner,
   RunFailure,
   type Values,
 } from '../engine/engine.js';
@@ -55,9 +56,6 @@ export interface LoadedScorer extends Scorer {
   readonly device: EngineDevice;
 }
 
-/** Called when the scorer can score nothing more: a run hangs, or the engine has ended. */
-export type OnLost = (reason: string) => void;
-
 export interface WarmScorer extends LoadedScorer {
   /** What seems wrong with the model, judged by its scores of the sample. */
   readonly warning: string | undefined;
@@ -81,10 +79,11 @@ export type Rehearse = (
 export async function openScorer(
   model: Model,
   log: Logger,
-  options: { onLost?: OnLost; sample?: readonly Tensor[]; rehearse?: Rehearse } = {},
+  options: Partial<Owner> & { sample?: readonly Tensor[]; rehearse?: Rehearse } = {},
 ): Promise<WarmScorer> {
-  const { onLost = () => {}, sample, rehearse } = options;
-  const { parts, ...scorer } = await load(model, log, onLost, threadsOfCopies(model.manifest));
+  const { onLost = () => {}, signal, sample, rehearse } = options;
+  const copies = threadsOfCopies(model.manifest);
+  const { parts, ...scorer } = await load(model, log, { onLost, signal }, copies);
   try {
     const warning = await warmUp(
       parts,
@@ -105,9 +104,10 @@ export async function openScorer(
 export async function loadScorer(
   model: Model,
   log: Logger,
-  onLost: OnLost = () => {},
+  onLost: Owner['onLost'] = () => {},
 ): Promise<LoadedScorer> {
-  const { parts: _, ...scorer } = await load(model, log, onLost, [model.manifest.device.threads]);
+  const copies = [model.manifest.device.threads];
+  const { parts: _, ...scorer } = await load(model, log, { onLost }, copies);
   return scorer;
 }
 
@@ -122,12 +122,12 @@ interface Parts {
 async function load(
   model: Model,
   log: Logger,
-  onLost: OnLost,
+  owner: Owner,
   copies: readonly number[],
 ): Promise<LoadedScorer & { parts: Parts }> {
   const { manifest } = model;
   const startedAt = performance.now();
-  const engine = await openModelEngine(model, log, onLost, copies);
+  const engine = await openModelEngine(model, log, owner, copies);
   try {
     const adapter = makeAdapter(manifest.input, {
       name: model.name,

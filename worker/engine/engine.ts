@@ -47,15 +47,21 @@ export interface Engine extends Values {
   close(): Promise<void>;
 }
 
-/** How an engine is watched, and who is told when it is lost. */
-export interface Watch {
-  /** A run that takes longer, in milliseconds, counts as hung. Only killing its process ends it. */
-  readonly runMsMax: number;
+/** Who has an engine. */
+export interface Owner {
   /**
    * Called when a run hangs or the engine has ended by itself, before any run is rejected. Nothing
    * can be scored from then on, and no later error may be blamed on an input.
    */
   readonly onLost: (reason: string) => void;
+  /** Ends a program that is still loading. A network cannot stop loading halfway. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How an engine is watched, and who is told when it is lost. */
+export interface Watch extends Owner {
+  /** A run that takes longer, in milliseconds, counts as hung. Only killing its process ends it. */
+  readonly runMsMax: number;
 }
 
 /** Who may read why a run failed: every caller, those who chose the tensors, or nobody but the log. */

@@ -54,7 +54,7 @@ export async function openPythonEngine(
   // The program runs in its folder, where a relative path would lead elsewhere.
   const [folder, file] = [path.resolve(given.folder), path.resolve(given.file)];
   const { kind, inputs, outputs, device } = given;
-  const python = await ensureEnvironment({ ...given, folder }, log);
+  const python = await unless(watch.signal, ensureEnvironment({ ...given, folder }, log));
   const host = { folder, file, kind, inputs, outputs, parent: process.pid };
   const child = spawn(python, ['-u', hostFile, JSON.stringify(host)], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
@@ -74,7 +74,7 @@ export async function openPythonEngine(
     kill: () => killAll(child),
   });
   await loading(readAnswers({ child, stream, file, runs, log, lastError }), {
-    ...{ child, file, log },
+    ...{ child, file, log, signal: watch.signal },
     msMax: given.loadMsMax,
   });
   return {
@@ -164,12 +164,15 @@ function describeEnd(
   return code === 1 && lastError() !== '' ? `1: ${lastError()}` : String(signal ?? code);
 }
 
-/** Waits until a program is loaded, and says that it does. One that takes too long or fails is ended. */
+/**
+ * Waits until a program is loaded, and says that it does. One that fails, takes too long or is not wanted any more is
+ * ended.
+ */
 async function loading(
   loaded: Promise<void>,
-  of: { child: ChildProcess; file: string; log: Logger; msMax: number },
+  of: { child: ChildProcess; file: string; log: Logger; msMax: number; signal: Watch['signal'] },
 ): Promise<void> {
-  const { child, file, log, msMax } = of;
+  const { child, file, log, msMax, signal } = of;
   const startedAt = performance.now();
   const progress = setInterval(() => {
     const seconds = Math.round((performance.now() - startedAt) / 1000);
@@ -181,7 +184,7 @@ async function loading(
     late = setTimeout(() => reject(unloadable(file, reason)), msMax);
   });
   try {
-    await Promise.race([loaded, lateness]);
+    await unless(signal, Promise.race([loaded, lateness]));
   } catch (thrown) {
     // A thread that the program has started may keep its process alive.
     killAll(child);
@@ -190,6 +193,17 @@ async function loading(
     clearInterval(progress);
     clearTimeout(late);
   }
+}
+
+/** Waits for a promise. Rejects when the signal is aborted first. */
+function unless<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    if (signal.aborted) leave();
+    signal.addEventListener('abort', leave, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+  });
 }
 
 /** Kills the process, and those that it has started. They are a group of their own. */
