@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import sklearn
 from onnx import AttributeProto, TensorProto
-from onnx.helper import make_attribute
+from onnx.helper import make_attribute, make_node
 from onnx.numpy_helper import from_array
 from scipy.sparse import issparse
 from skl2onnx import to_onnx
@@ -215,6 +215,7 @@ def convert(model, inputs, rows, expected):
             if is_wide:
                 keep_doubles(network, original)
             outputs = infer(network, inputs.feeds(rows))
+            list_labels(network, outputs, len(rows))
             declare_outputs(network, outputs, len(rows))
             apart = difference(floats(outputs), expected)
         except Exception as error:  # skl2onnx and ONNX Runtime have several classes of errors, and texts of several paragraphs
@@ -249,6 +250,20 @@ def name_gaps(network, model):
             for values in lists:
                 if texts == [str(value) for value in values]:
                     attribute.strings[:] = [(GAP if is_gap(value) else value).encode() for value in values]
+
+
+def list_labels(network, outputs, count):
+    """Makes a list of labels that are one row, as skl2onnx writes those of a QuadraticDiscriminantAnalysis."""
+    for output in network.graph.output:
+        if np.shape(outputs[output.name]) != (1, count):
+            continue
+        outputs[output.name] = outputs[output.name].reshape(-1)
+        row = f"{output.name}_row"
+        for node in network.graph.node:
+            node.output[:] = [row if name == output.name else name for name in node.output]
+            node.input[:] = [row if name == output.name else name for name in node.input]
+        network.graph.initializer.append(from_array(np.array([-1]), f"{row}_shape"))
+        network.graph.node.append(make_node("Reshape", [row, f"{row}_shape"], [output.name]))
 
 
 def declare_outputs(network, outputs, count):

@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MeanShift
 from sklearn.compose import ColumnTransformer
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
     BaggingRegressor,
     HistGradientBoostingRegressor,
@@ -238,6 +238,7 @@ def of_numbers():
     steps = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"])])
     search = GridSearchCV(make_pipeline(steps, LogisticRegression()), {"logisticregression__C": [1]}, cv=2)
     yield "searched columns", search.fit(ROWS, CLASSES), ROWS
+    yield "quadratic", QuadraticDiscriminantAnalysis().fit(NUMBERS, CLASSES), NUMBERS
     yield "texts in a matrix", make_pipeline(OneHotEncoder(), LogisticRegression()).fit(ROWS[["ä"]], CLASSES), ROWS[["ä"]]
 
 

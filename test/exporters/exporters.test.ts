@@ -114,7 +114,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(24);
+    expect(scored).toHaveLength(25);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }
@@ -189,6 +189,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
         output: { kind: 'tensors' },
       });
     }
+    expect(others.quadratic?.shapes?.[0]).toEqual([-1]);
     expect(others['two numbers']?.shapes).toEqual([[-1, 2]]);
     expect(others.clusters?.shapes).toEqual([[-1], [-1, 3]]);
     expect(others.outliers?.said).toContain('below 0 for an outlier');
