@@ -1,6 +1,6 @@
 // The answer to each method: from the bytes of its request to the bytes of its response.
 
-import { ScorelineError } from '../../shared/errors.js';
+import { type ErrorCode, ScorelineError } from '../../shared/errors.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { catalogueOf } from '../access/caller.js';
@@ -51,6 +51,8 @@ export function makeAnswer(options: AnswerOptions): Answer {
   };
 }
 
+const unservedCodes: ReadonlySet<ErrorCode> = new Set(['model_not_found', 'model_load_failed']);
+
 type Describe = (arrival: Arrival, request: Record<string, unknown>) => object | Promise<object>;
 
 function makeDescribe({
@@ -61,7 +63,16 @@ function makeDescribe({
     ServerLive: () => ({ live: true }),
     ServerReady: async () => ({ ready: (await readiness.whyNot()) === undefined }),
     ServerMetadata: () => description.ofServer(),
-    ModelReady: ({ caller }, request) => description.isReady(caller, nameIn(request)),
+    ModelReady: async ({ caller }, request) => {
+      try {
+        return await description.isReady(caller, nameIn(request));
+      } catch (error) {
+        // As in Triton, whose clients ask in a loop until a model is there, or is gone.
+        if (error instanceof ScorelineError && unservedCodes.has(error.code))
+          return { ready: false };
+        throw error;
+      }
+    },
     ModelMetadata: ({ caller }, request) => description.ofModel(caller, nameIn(request)),
     ModelConfig: ({ caller }, request) => ({
       config: description.configurationOf(caller, nameIn(request)),

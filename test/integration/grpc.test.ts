@@ -228,6 +228,23 @@ test('refuses bytes that are no message, to each method', async () => {
   expect(unknown.code).toBe(status.UNIMPLEMENTED);
 });
 
+test('says that a model is not ready if it is not there, or cannot be loaded', async () => {
+  const leftOut = [
+    { name: 'broken', version: '1', error: new ScorelineError('manifest_invalid', 'Bad.') },
+  ];
+  const scene = await open({ leftOut });
+  const isReady = async (name: string, version = '') => {
+    const message = protobuf.Writer.create().uint32(10).string(name).uint32(18).string(version);
+    const answer = await askGrpc(scene.grpcPort, 'ModelReady', message.finish());
+    expect(answer.code).toBe(status.OK);
+    return answer.bytes?.at(-1) === 1;
+  };
+  expect(await isReady('fp32')).toBe(true);
+  expect(await isReady('fp32', '9')).toBe(false);
+  expect(await isReady('none')).toBe(false);
+  expect(await isReady('broken')).toBe(false);
+});
+
 test('refuses a message that is too large, also one that grows when it is decompressed', async () => {
   const scene = await open({ configuration: { BODY_BYTES_MAX: 4096 } });
   const large = { inputs: [input], raw: [Buffer.alloc(100_000)] };
