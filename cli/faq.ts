@@ -13,7 +13,7 @@ import { checkBase, writeFolder } from '../faq/folder.js';
 import { makeGraph } from '../faq/head.js';
 import { listTexts, listTwins, type Members, type MemberText } from '../faq/members.js';
 import { readFaq } from '../faq/read.js';
-import { namePattern } from '../shared/manifest/manifest.js';
+import { nameExpected, namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
@@ -74,9 +74,7 @@ function readWishes(): Wishes {
   const { name } = values;
   if (file === undefined || others.length > 0 || name === undefined) throw wrong(usage);
   if (!namePattern.test(name)) {
-    throw wrong(
-      `--name: expected lower-case letters, digits, . and -; got ${JSON.stringify(name)}`,
-    );
+    throw wrong(`--name: ${nameExpected}; got ${JSON.stringify(name)}`);
   }
   const threshold = Number(values.threshold ?? defaultThreshold);
   if (!(threshold >= 0 && threshold < 1)) {

@@ -194,7 +194,7 @@ export function inPath(name: string, description: string, values: readonly strin
 /** An address at which something is scored. */
 interface ScoringAddress {
   readonly path: string;
-  /** Ends the names of operations. Names of models have no `_`, so it is unique. */
+  /** Ends the names of operations. It is unique, since `inName` tells names and versions of models apart. */
   readonly suffix: string;
   readonly parameters: readonly Parameter[];
 }
@@ -225,10 +225,10 @@ export function scoringPaths(
   return Object.fromEntries(
     models.flatMap((model) => {
       const { name, version } = model;
-      const unversioned = { path: `/${name}`, suffix: `_${name}`, parameters: [] };
+      const unversioned = { path: `/${name}`, suffix: `_${inName(name)}`, parameters: [] };
       const versioned = {
         path: `/${name}/versions/${version}`,
-        suffix: `_${name}_${version}`,
+        suffix: `_${inName(name)}_${version}`,
         parameters: [],
       };
       return entries(model, latest.includes(model) ? [unversioned, versioned] : [versioned]);
@@ -248,7 +248,12 @@ const placeholders: readonly ScoringAddress[] = [
 
 /** Ends the names of the parts of a model. */
 export function partName(part: string, model: Model | undefined): string {
-  return model ? `${part}_${model.name}_${model.version}` : part;
+  return model ? `${part}_${inName(model.name)}_${model.version}` : part;
+}
+
+/** Doubles each `_` of a model's name, so a single one begins its version. */
+function inName(name: string): string {
+  return name.replaceAll('_', '__');
 }
 
 export const timingSchema = z

@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util';
 import { coerceError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
-import { inputSchema, namePattern } from '../../shared/manifest/manifest.js';
+import { inputSchema, nameExpected, namePattern } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { isFloats } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
@@ -134,7 +134,7 @@ function readWishes(parameters: readonly string[]): Wishes {
   if (format !== 'onnx' && !isExport) throw wrongFile(describeExport({ file, format, shape }));
   const name = values.name ?? nameOf(file);
   if (!namePattern.test(name)) {
-    throw wrongFile(`--name: expected lower-case letters, digits, . and -; got ${name}`);
+    throw wrongFile(`--name: ${nameExpected}; got ${name}`);
   }
   const settings = readSettings(values.set ?? []);
   return {
@@ -176,14 +176,13 @@ function parseWishes(args: readonly string[]) {
   }
 }
 
-/** A file named model.onnx is named by its folder. */
+/** A file named model.onnx is named by its folder, and one in the folder of a version, as Triton has them, by the model's. */
 function nameOf(file: string): string {
   const stem = path.basename(file, path.extname(file));
-  const name = stem === 'model' ? path.basename(path.dirname(path.resolve(file))) : stem;
-  return name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9.]+/g, '-')
-    .replaceAll(/^[-.]+|-+$/g, '');
+  const folders = path.dirname(path.resolve(file)).split(path.sep);
+  const folder = folders.findLast((name) => !/^\d+$/.test(name)) ?? '';
+  const name = stem === 'model' ? folder : stem;
+  return name.replaceAll(/[^A-Za-z0-9._]+/g, '-').replaceAll(/^[-._]+|-+$/g, '');
 }
 
 async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft> {

@@ -20,7 +20,9 @@ import { sloSchema } from './slo.js';
 import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
 
 /** The names that a model, and a version of one, may have. */
-export const namePattern = /^[a-z0-9][a-z0-9.-]{0,62}$/;
+export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+export const nameExpected =
+  'expected letters, digits, ., _ and -, 63 at most, and a letter or digit first';
 export const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 
 const positive = z.number().int().positive();
@@ -193,11 +195,13 @@ const deviceSchema = wholeDeviceSchema.refine(({ type, fallback }) => type !== f
 const wholeManifestSchema = z.strictObject({
   name: z
     .string()
-    .regex(namePattern, 'expected lower-case letters, digits, . and -')
+    .regex(namePattern, nameExpected)
     .refine((name) => name !== 'stats', {
       message: 'expected another name: GET /v2/models/stats tells the statistics of all models',
     })
-    .describe('The name of the folder: lower-case letters, digits, `.` and `-`, at most 63.'),
+    .describe(
+      'The name of the folder: letters, digits, `.`, `_` and `-`, at most 63, of which the first is a letter or digit.',
+    ),
   version: z
     .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
     .transform(String)

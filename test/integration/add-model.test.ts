@@ -149,9 +149,9 @@ describe('npm run models -- add', () => {
     );
     const { code, said } = await addIn(folder, ['My FAQ.onnx']);
     expect(code).toBe(0);
-    expect(said).toContain('my-faq: text');
+    expect(said).toContain('My-FAQ: text');
     expect(said).toContain('class 0 to class 146');
-    const { input, output } = readManifest(path.join(folder, 'models/my-faq'));
+    const { input, output } = readManifest(path.join(folder, 'models/My-FAQ'));
     expect(input.kind).toBe('text');
     expect(output).toMatchObject({ kind: 'classification', activation: 'none' });
   });
@@ -266,6 +266,16 @@ describe('npm run models -- add', () => {
       network: { inputs: [{ name: 'x', shape: [1, 4] }] },
       batch: { max: 1 },
     });
+  });
+
+  test('names a model of a repository of Triton by its folder', async () => {
+    const { code, folder } = await add(
+      { 'repository/Mean_colours/1/model.onnx': colours },
+      'repository/Mean_colours/1/model.onnx',
+    );
+    expect(code).toBe(0);
+    const { name } = readManifest(path.join(folder, 'models/Mean_colours'));
+    expect(name).toBe('Mean_colours');
   });
 
   /** A matrix of two columns, whose numbers are the scores. */
@@ -541,7 +551,7 @@ describe('npm run models -- add', () => {
       'a name that is none',
       two,
       ['m/colours.onnx', '--name', '_'],
-      '--name: expected lower-case letters',
+      '--name: expected letters, digits',
     ],
   ];
   test.each(wrong)('refuses %s, and leaves nothing behind', async (_, files, parameters, says) => {

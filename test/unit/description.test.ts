@@ -100,6 +100,27 @@ group('the document', () => {
     }
   });
 
+  test('names the operations and the forms of each model apart', () => {
+    const served = [
+      ['a', '1'],
+      ['a', '1_2'],
+      ['a_1', '1'],
+      ['a_1', '2'],
+      ['a_', '1'],
+    ].map(([name, version]) => makeSampleModel({ ...tensors, name, version, network }));
+    const { paths, components } = make(undefined, { served });
+    const names = Object.entries(paths).flatMap(([path, { post }]) =>
+      path.startsWith('/v2/models/') && post ? [post.operationId] : [],
+    );
+    // With a version each, and without one for each of three names.
+    expect(new Set(names)).toHaveLength(8);
+    expect(names).toHaveLength(8);
+    const forms = Object.keys(components.schemas).filter((name) =>
+      name.startsWith('InferRequest_'),
+    );
+    expect(forms).toHaveLength(5);
+  });
+
   test('has the addresses of each model, and its own forms', () => {
     const { paths, components } = make();
     expect(Object.keys(paths)).toEqual(

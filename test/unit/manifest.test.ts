@@ -306,10 +306,10 @@ describe('a wrong manifest', () => {
     },
     {
       what: 'the name has other letters',
-      content: { name: 'Sample_1' },
+      content: { name: 'Sample/1' },
       key: 'name',
-      expected: 'expected lower-case letters, digits, . and -',
-      got: '"Sample_1"',
+      expected: 'expected letters, digits, ., _ and -',
+      got: '"Sample/1"',
     },
     {
       what: 'the name is an address of its own',
