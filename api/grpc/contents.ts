@@ -9,8 +9,9 @@ import { showName, showShape } from '../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
-  decodeStrings,
+  joinStrings,
   numberArrays,
+  splitStrings,
   type TensorHead,
 } from '../../shared/tensors/tensors.js';
 import { numbersOf } from '../inference/json-tensor.js';
@@ -88,9 +89,7 @@ export function writeContents(
   data: Uint8Array,
 ): Readonly<Record<string, unknown>> {
   const name = fieldNames[fields[datatype]] as string;
-  if (datatype === 'BYTES') {
-    return { [name]: decodeStrings(data).map((text) => Buffer.from(text)) };
-  }
+  if (datatype === 'BYTES') return { [name]: splitStrings(data) };
   const numbers = numbersOf(datatype, data);
   const is64 = datatype === 'INT64' || datatype === 'UINT64';
   return { [name]: is64 ? Array.from(numbers, String) : Array.from(numbers, Number) };
@@ -113,16 +112,13 @@ function readNumbers(head: TensorHead, contents: Buffer, elements: number): Uint
 }
 
 function readStrings(head: TensorHead, contents: Buffer, elements: number): Buffer {
-  const parts: Buffer[] = [];
+  const strings: Buffer[] = [];
   visitList(head, contents, (reader) => {
-    const bytes = reader.bytes() as Buffer;
-    if (parts.length === 2 * elements) throw miscounted(head, 'more');
-    const length = Buffer.allocUnsafe(4);
-    length.writeUInt32LE(bytes.length);
-    parts.push(length, bytes);
+    if (strings.length === elements) throw miscounted(head, 'more');
+    strings.push(reader.bytes() as Buffer);
   });
-  if (parts.length < 2 * elements) throw miscounted(head, String(parts.length / 2));
-  return Buffer.concat(parts);
+  if (strings.length < elements) throw miscounted(head, String(strings.length));
+  return joinStrings(strings);
 }
 
 /** Calls `visit` at each element of the list that the datatype has, and refuses elements in others. */

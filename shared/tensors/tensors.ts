@@ -91,16 +91,41 @@ export function encodeStrings(strings: readonly string[]): Buffer {
   return bytes;
 }
 
+/** Encodes strings of any bytes as the data of a BYTES tensor. */
+export function joinStrings(strings: readonly Uint8Array[]): Buffer {
+  const parts = strings.flatMap((bytes) => {
+    const length = Buffer.allocUnsafe(lengthBytes);
+    length.writeUInt32LE(bytes.length);
+    return [length, bytes];
+  });
+  return Buffer.concat(parts);
+}
+
 /**
  * Decodes the data of a BYTES tensor.
  * @throws ScorelineError `tensor_invalid` if a string's length leads beyond the end
  */
 export function decodeStrings(data: Uint8Array): string[] {
+  return readStrings(data, (bytes, start, end) => bytes.toString('utf8', start, end));
+}
+
+/**
+ * Returns the bytes of each string of a BYTES tensor, in its memory.
+ * @throws ScorelineError `tensor_invalid` if a string's length leads beyond the end
+ */
+export function splitStrings(data: Uint8Array): Buffer[] {
+  return readStrings(data, (bytes, start, end) => bytes.subarray(start, end));
+}
+
+function readStrings<T>(
+  data: Uint8Array,
+  read: (bytes: Buffer, start: number, end: number) => T,
+): T[] {
   const bytes = toBuffer(data);
-  const strings: string[] = [];
+  const strings: T[] = [];
   for (let at = 0; at < bytes.length; ) {
     const end = endOfString(bytes, at);
-    strings.push(bytes.toString('utf8', at + lengthBytes, end));
+    strings.push(read(bytes, at + lengthBytes, end));
     at = end;
   }
   return strings;

@@ -208,6 +208,23 @@ test.each<[string, InferFields, number, string]>([
   expect((await scene.inferWell()).code).toBe(status.OK);
 });
 
+test('answers strings of any bytes in a list', async () => {
+  const data = Buffer.from([1, 0, 0, 0, 0xff, 2, 0, 0, 0, 0, 0xfe]);
+  const scene = await open({
+    submit: ({ items }) =>
+      items.map(async ({ id }): Promise<ScoredReply> => {
+        const timing = { queueMs: 0, batchMs: 0, computeMs: 0, batchSize: 1 };
+        return { id, outputs: [{ name: 'out', datatype: 'BYTES', shape: [1, 2], data }], timing };
+      }),
+  });
+  const answer = await scene.infer({
+    model: 'bytes',
+    inputs: [{ ...input, datatype: 'BYTES', contents: Uint8Array.of(0x42, 1, 0x61, 0x42, 0) }],
+  });
+  expect(answer.code).toBe(status.OK);
+  expect(answer.bytes?.includes(Buffer.from([0x42, 1, 0xff, 0x42, 2, 0, 0xfe]))).toBe(true);
+});
+
 test('takes lists whose elements come one by one', async () => {
   const scene = await open();
   const single = protobuf.Writer.create().uint32(53).float(1).uint32(53).float(2).finish();
