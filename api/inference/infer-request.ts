@@ -26,7 +26,9 @@ import {
   countElements,
   type Datatype,
   datatypes,
+  joinStrings,
   rowOffsets,
+  splitStrings,
   type Tensor,
   type TensorHead,
   toBuffer,
@@ -222,8 +224,24 @@ function readInputs(given: readonly GivenInput[], network: Network): Tensor[] {
     const declared = network.inputs.find(({ name }) => name === input.name) as DeclaredTensor;
     const head = readHead(input, declared);
     if (input.parameters.shared_memory_region !== undefined) throw noSharedMemory();
-    return { ...head, data: input.read(head) };
+    const data = input.read(head);
+    const isBase64 = head.datatype === 'BYTES' && input.parameters.content_type === 'base64';
+    return { ...head, data: isBase64 ? decodeBase64(head, data) : data };
   });
+}
+
+/** MLServer's clients send bytes in this form, and its servers decode them. */
+function decodeBase64({ name }: TensorHead, data: Uint8Array): Buffer {
+  const strings = splitStrings(data).map((bytes, at) => {
+    const text = bytes.toString('latin1');
+    const isBase64 = /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
+    if (isBase64) return Buffer.from(text, 'base64');
+    throw invalid(
+      `base64 in ${showName(name)}, as its "content_type" says`,
+      `another text at index ${at}`,
+    );
+  });
+  return joinStrings(strings);
 }
 
 function readData(

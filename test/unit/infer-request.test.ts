@@ -47,6 +47,21 @@ describe('a request of the Open Inference Protocol', () => {
     });
   });
 
+  test('has its strings decoded if their content type is base64', () => {
+    const readOne = (text: string) =>
+      read({ inputs: [a, { ...b, parameters: { content_type: 'base64' }, data: [text] }] })
+        .inputs[1];
+    expect(readOne('S8O2bG4=')?.data).toEqual(encodeStrings(['Köln']));
+    expect(readOne('')?.data).toEqual(encodeStrings(['']));
+    for (const text of ['Köln', 'S8O2bG4', 'S8O2 bG4']) {
+      expect(errorOf(() => readOne(text)).message).toContain(
+        'Expected base64 in "b", as its "content_type" says; got another text at index 0.',
+      );
+    }
+    // ONNX Runtime takes no others, whatever their form was.
+    expect(errorOf(() => readOne('/w==')).message).toContain('Expected strings in UTF-8');
+  });
+
   test.each([
     ['inputs', 1024, 'many inputs', { inputs: Array(1025).fill(0) }],
     ['inputs', 1024, 'many inputs that are right', { inputs: Array(1025).fill(a) }],
