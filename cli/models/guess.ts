@@ -364,5 +364,5 @@ function sizeOf(size: number | string | undefined): number | undefined {
 }
 
 function show({ name, type, shape }: TensorValue): string {
-  return `${name}: ${type}[${shape.map((size) => (isOpen(size) ? 'N' : size))}]`;
+  return `${name}: ${type}[${shape.map((size) => (isOpen(size) ? size || -1 : size))}]`;
 }
