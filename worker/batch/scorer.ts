@@ -265,7 +265,7 @@ async function warmUp(
   } catch (thrown) {
     const error = coerceError(thrown);
     if (!isMadeUp || error.cause === undefined) throw thrown;
-    return `${error.message} Its sample is ones and empty texts, which it may not take, so it was not warmed up. ${exampleRemedy}`;
+    return `${error.message.replace(/[^.]$/, '$&.')} Its sample is ones and empty texts, which it may not take, so it was not warmed up. ${exampleRemedy}`;
   }
   await naming(
     model,
