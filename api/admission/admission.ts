@@ -221,13 +221,13 @@ export class Admission {
     if (request.count > free) {
       return [
         'permits',
-        `Expected at most ${permitsMax} inputs in flight; there are ${this.#inFlight} already.`,
+        `Expected at most ${permitsMax} inputs in flight; there are ${this.#inFlight} already, and this request has ${request.count}.`,
       ];
     }
     if (countModels() > 1 && backlog.inFlight + request.count > free) {
       return [
         'model_share',
-        `Expected one model to have at most as many inputs in flight as it leaves to the others, ${free}; it has ${backlog.inFlight} already.`,
+        `Expected one model to have at most as many inputs in flight as are free for the others, ${free}; it has ${backlog.inFlight} already, and this request has ${request.count}.`,
       ];
     }
     const callerMax = this.#callerMaxOf(request, free + backlog.inFlight);

@@ -222,7 +222,7 @@ describe('permits', () => {
   test('are refused with an error that states the limit and the current number', () => {
     const { admit, refusal } = makeObserved({ permitsMax: 7 });
     admit(6);
-    expect(refusal(2).message).toMatch(/at most 7 inputs.* 6 already/);
+    expect(refusal(2).message).toMatch(/at most 7 inputs.* 6 already, and this request has 2\./);
   });
 });
 
@@ -442,7 +442,9 @@ describe('a model without workers', () => {
     for (let count = 0; count < 50; count++) admit();
     const error = refusal();
     expect(error.code).toBe('overloaded');
-    expect(error.message).toMatch(/leaves to the others, 50; it has 50 already/);
+    expect(error.message).toMatch(
+      /free for the others, 50; it has 50 already, and this request has 1\./,
+    );
     for (let count = 0; count < 25; count++) admit(1, b);
     expect(admission.inFlight).toBe(75);
     expect(refusal(1, b).code).toBe('overloaded');
