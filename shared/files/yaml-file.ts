@@ -7,6 +7,7 @@ import { type ErrorCode, ScorelineError } from '../errors.js';
 import { messageOf } from '../zod-issue.js';
 import { parseYaml } from './parse-yaml.js';
 import { NotUtf8, readUtf8File } from './text-file.js';
+import { describeUnreadable } from './unreadable.js';
 import {
   findChangedKeys,
   findChangedValue,
@@ -57,7 +58,7 @@ function readText(file: string, { what, code }: { what: string; code: ErrorCode 
       throw new ScorelineError(code, `${file}: ${cause.message}`, { cause });
     }
     const { code: fault } = cause as NodeJS.ErrnoException;
-    const reason = fault === 'ENOENT' ? 'there is no such file' : `it cannot be read (${fault})`;
+    const reason = fault === 'ENOENT' ? 'there is no such file' : `it ${describeUnreadable(cause)}`;
     throw new ScorelineError(code, `${file}: expected ${what}; ${reason}`, { cause });
   }
 }

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { ScorelineError } from '../errors.js';
 import { namesIn } from '../files/names-in.js';
 import { readYamlFile } from '../files/yaml-file.js';
-import { type Manifest, manifestSchema } from './manifest.js';
+import { type Manifest, manifestSchema, namePattern, versionPattern } from './manifest.js';
 
 const manifestName = 'model.yaml';
 /** What a manifest is named by mistake. */
@@ -68,10 +68,14 @@ export function readManifestAsWritten(
   return { manifest, written };
 }
 
-/** Returns the folders of a model that have a manifest: its own, and one for each version. */
+/**
+ * Returns the folders of a model that have a manifest: its own, and one for each version. A folder that this process
+ * must not read is among them, so whoever reads its manifest says so.
+ */
 export function listVersions(folder: string): (FolderNames & { readonly folder: string })[] {
   const name = path.basename(path.resolve(folder));
-  const own = findManifest(folder) === undefined ? [] : [{ name, folder }];
+  const isOwn = findManifest(folder) !== undefined || (namePattern.test(name) && isClosed(folder));
+  const own = isOwn ? [{ name, folder }] : [];
   return [
     ...own,
     ...versionsIn(folder).map((each) => ({ name, version: each, folder: path.join(folder, each) })),
@@ -82,7 +86,21 @@ export function listVersions(folder: string): (FolderNames & { readonly folder: 
 function versionsIn(folder: string): string[] {
   return namesIn(folder)
     .filter((entry) => !entry.startsWith('.'))
-    .filter((entry) => existsSync(path.join(folder, entry, manifestName)));
+    .filter((entry) => {
+      const place = path.join(folder, entry);
+      const hasManifest = existsSync(path.join(place, manifestName));
+      return hasManifest || (versionPattern.test(entry) && isClosed(place));
+    });
+}
+
+/** Whether there is a folder that this process must not read. */
+function isClosed(folder: string): boolean {
+  try {
+    readdirSync(folder);
+    return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'EACCES';
+  }
 }
 
 /**

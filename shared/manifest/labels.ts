@@ -7,6 +7,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../errors.js';
 import { NotUtf8, readUtf8File } from '../files/text-file.js';
+import { describeUnreadable } from '../files/unreadable.js';
 import { findLine } from '../files/yaml-lines.js';
 import { shown } from '../shown.js';
 import { isFloats } from '../tensors/network.js';
@@ -123,7 +124,7 @@ function readText(file: string): string {
   } catch (cause) {
     if (cause instanceof NotUtf8) throw new Unfit(`, ${cause.message}`, { cause });
     const { code } = cause as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? ' does not exist' : ` cannot be read (${code})`;
+    const reason = code === 'ENOENT' ? ' does not exist' : ` ${describeUnreadable(cause)}`;
     throw new Unfit(reason, { cause });
   }
 }

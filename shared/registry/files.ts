@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../errors.js';
+import { describeUnreadable } from '../files/unreadable.js';
 import { describedFiles, type Manifest, type SourceFile } from '../manifest/manifest.js';
 
 /**
@@ -53,6 +54,17 @@ export function fileMissing({ manifest }: Located, { path, urls }: ModelFile): S
   return new ScorelineError(
     'model_file_missing',
     `${manifest.name}: expected the file ${path}; there is none. ${remedy}`,
+  );
+}
+
+/** Returns the fault of a model with a file that this process must not read; undefined if the error is another one. */
+export function closedFile(name: string, thrown: unknown): ScorelineError | undefined {
+  const { code, path } = thrown as NodeJS.ErrnoException;
+  if (code !== 'EACCES' || path === undefined) return undefined;
+  return new ScorelineError(
+    'model_file_wrong',
+    `${name}: ${path}: expected a file of the model; it ${describeUnreadable(thrown)}`,
+    { cause: thrown },
   );
 }
 

@@ -15,7 +15,7 @@ import { describedFiles } from '../manifest/manifest.js';
 import { codeSha256 } from '../python/code.js';
 import { shown } from '../shown.js';
 import { queueName, readableWireVersions, wireVersion } from '../wire/version.js';
-import { fileMissing, isInCache, type Located, missingFile, placeOf } from './files.js';
+import { closedFile, fileMissing, isInCache, type Located, missingFile, placeOf } from './files.js';
 import { allLeftOut, type LeftOut } from './left-out.js';
 import { latestOf, plainTraffic, readTraffic, type Traffic } from './traffic.js';
 import { compareVersions } from './version-order.js';
@@ -129,9 +129,10 @@ export function collectVersions(
     try {
       return read();
     } catch (thrown) {
-      const isOfModel = thrown instanceof ScorelineError && thrown.code !== 'configuration_invalid';
+      const error = closedFile(name, thrown) ?? thrown;
+      const isOfModel = error instanceof ScorelineError && error.code !== 'configuration_invalid';
       if (!isOfModel) throw thrown;
-      leftOut.push({ ...of, error: thrown });
+      leftOut.push({ ...of, error });
       return undefined;
     }
   };

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -37,7 +38,7 @@ import {
   value,
   withFunction,
 } from '../onnx.js';
-import { makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
+import { asAnotherUser, makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
 
 const { FP32: float, BYTES: string } = elementTypes;
 const weights = floats([1, 2, 3, 4, 5]);
@@ -111,6 +112,18 @@ describe('the files of a model', () => {
       code: 'model_file_wrong',
       message: expect.stringContaining('predict.py: expected the code of version 2'),
     });
+  });
+
+  test('are wrong if the user of the process must not read them', async () => {
+    const model = makeModel({});
+    chmodSync(path.dirname(model.folder), 0o755);
+    chmodSync(model.file, 0o000);
+    await asAnotherUser(() =>
+      expect(verifyFiles(model)).rejects.toMatchObject({
+        code: 'model_file_wrong',
+        message: expect.stringContaining('cannot be read (EACCES). Let the user of this process'),
+      }),
+    );
   });
 
   test('of this repository are right', async () => {

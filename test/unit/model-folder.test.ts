@@ -1,9 +1,23 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ModelFolder } from '../../shared/registry/folder.js';
 import { collectModels, type ModelChoice } from '../../shared/registry/models.js';
-import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
+import {
+  asAnotherUser,
+  errorOf,
+  makeFolder,
+  sampleLabels,
+  sampleManifest,
+} from './sample-model.js';
 
 /** The files of a version, or of a model without versions. */
 function filesAt(place: string, version: string | number = 1, changes: object = {}) {
@@ -309,5 +323,60 @@ describe('a look at the folder', () => {
     expect(folder.leftOut).toHaveLength(1);
     write(filesAt('a/2', 2));
     expect(await look()).toEqual(['a@2']);
+  });
+});
+
+describe('what the user of the process must not read', () => {
+  const python = { source: undefined, engine: 'python' };
+
+  test.each<[what: string, closed: string, files: Record<string, unknown>, message: string]>([
+    ['a manifest', 'b/model.yaml', filesAt('b'), 'b/model.yaml: expected a manifest; it cannot be'],
+    ['labels', 'b/labels.txt', filesAt('b'), 'b/labels.txt cannot be read (EACCES)'],
+    ['a folder', 'b', filesAt('b'), 'b/model.yaml: expected a manifest; it cannot be read'],
+    [
+      'a version',
+      'b/2',
+      filesAt('b/2', 2),
+      'b/2/model.yaml: expected a manifest; it cannot be read',
+    ],
+    [
+      'a program',
+      'b/predict.py',
+      { ...filesAt('b', 1, python), 'b/predict.py': '', 'b/requirements.txt': '' },
+      'b/predict.py: expected a file of the model; it cannot be read (EACCES)',
+    ],
+  ])(
+    'is left out with what to do, and read once it may be: %s',
+    async (_, closed, files, message) => {
+      const { directory, write, look, folder } = open(filesAt('a'));
+      chmodSync(directory, 0o755);
+      write(files);
+      const place = path.join(directory, closed);
+      chmodSync(place, 0o000);
+      await asAnotherUser(async () => {
+        expect(await look()).toEqual(['a@1']);
+      });
+      const [fault] = folder.leftOut;
+      expect(folder.leftOut).toHaveLength(1);
+      expect(fault?.error.message).toContain(message);
+      expect(fault?.error.message).toContain('user 1000 in the images');
+      chmodSync(place, 0o755);
+      await asAnotherUser(async () => {
+        expect((await look()).length).toBe(2);
+      });
+      expect(folder.leftOut).toEqual([]);
+    },
+  );
+
+  test('is no model if its name is none, such as the lost+found of a disk', async () => {
+    const { directory, look, folder } = open(filesAt('a'));
+    chmodSync(directory, 0o755);
+    for (const name of ['lost+found', 'a/.private']) {
+      mkdirSync(path.join(directory, name), { mode: 0o000 });
+    }
+    await asAnotherUser(async () => {
+      expect(await look()).toEqual(['a@1']);
+    });
+    expect(folder.leftOut).toEqual([]);
   });
 });

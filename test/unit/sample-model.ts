@@ -73,3 +73,14 @@ export function errorOf(action: () => unknown): ScorelineError {
   }
   throw new Error('Expected a ScorelineError; nothing was thrown.');
 }
+
+/** Acts as a user who may not read everything, as root may. */
+export async function asAnotherUser(act: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65534);
+  try {
+    await act();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}

@@ -21,7 +21,13 @@ import { ScorelineError } from '../../shared/errors.js';
 import { isInnerPath } from '../../shared/files/inner-path.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import { codeSha256 } from '../../shared/python/code.js';
-import { fileMissing, filesOf, type ModelFile, missingFile } from '../../shared/registry/files.js';
+import {
+  closedFile,
+  fileMissing,
+  filesOf,
+  type ModelFile,
+  missingFile,
+} from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
 import { checkBounds } from './bounds.js';
 import { readOutsideNeeds } from './onnx-file.js';
@@ -43,7 +49,9 @@ export async function verifyFiles(model: Model, hashes?: string): Promise<void> 
   if (missing) throw fileMissing(model, missing);
   const files = filesOf(model);
   for (const file of files) {
-    const difference = await differenceOf(file, hashes);
+    const difference = await differenceOf(file, hashes).catch((thrown) => {
+      throw closedFile(model.name, thrown) ?? thrown;
+    });
     if (difference === undefined) continue;
     throw wrong(model, file.path, `${difference}. ${remedyFor(model, file)}`);
   }
