@@ -2,11 +2,11 @@
 // announced, and with the orders of operators (plan.ts decides). Each instance looks by itself, and all see the same.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../shared/errors.js';
 import { type Logger, makeSeldom } from '../../shared/process/log.js';
 import { lookFailed, Rounds } from '../../shared/process/rounds.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import type { Redis } from '../../shared/redis/redis.js';
+import { explainOrShow, type Redis } from '../../shared/redis/redis.js';
 import type { ModelFolder } from '../../shared/registry/folder.js';
 import { logLeftOut } from '../../shared/registry/left-out.js';
 import type { Model } from '../../shared/registry/models.js';
@@ -98,7 +98,7 @@ export class Rollout {
       act: () => this.#look(),
       // While Redis is away, its connection says so.
       onFailure: (error) => {
-        if (options.redis.status === 'ready') complain({ err: coerceError(error) }, lookFailed);
+        if (options.redis.status === 'ready') complain(explainOrShow(error), lookFailed);
       },
     });
     this.#logged = new Set(options.folder.leftOut.map(({ error }) => error.message));

@@ -154,6 +154,15 @@ export function explain(thrown: unknown): { reason: string; advice: string } {
   return { reason, advice: advice ?? 'Check REDIS_URL, the network, and that Redis runs.' };
 }
 
+/** Returns, for the log, what `explain` says if Redis is the reason; otherwise the error with its stack. */
+export function explainOrShow(
+  thrown: unknown,
+): { reason: string; advice: string } | { err: Error } {
+  const error = coerceError(thrown);
+  const isOfRedis = error.name === 'ReplyError' || error.message === 'Command timed out';
+  return isOfRedis ? explain(error) : { err: error };
+}
+
 const advices: ReadonlyArray<readonly [RegExp, string]> = [
   [/\bOOM\b/, 'The memory of Redis is full: raise its maxmemory, or lower QUEUE_ITEMS_MAX.'],
   [/\bREADONLY\b/, 'Redis is a read-only replica: promote it, or set REDIS_URL to the primary.'],

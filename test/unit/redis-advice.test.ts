@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { explain, Outage } from '../../shared/redis/redis.js';
+import { explain, explainOrShow, Outage } from '../../shared/redis/redis.js';
 
 test.each([
   ["OOM command not allowed when used memory > 'maxmemory'.", /memory of Redis is full/],
@@ -18,6 +18,22 @@ test.each([
     reason: message,
     advice: expect.stringMatching(advice),
   });
+});
+
+test('the log has the stack of an error that is not of Redis', () => {
+  const refused = Object.assign(new Error('MISCONF Errors writing to the AOF file'), {
+    name: 'ReplyError',
+  });
+  const transaction = Object.assign(new Error('EXECABORT Transaction discarded.'), {
+    name: 'ReplyError',
+    previousErrors: [refused],
+  });
+  for (const thrown of [refused, transaction]) {
+    expect(explainOrShow(thrown)).toEqual(explain(refused));
+  }
+  expect(explainOrShow(new Error('Command timed out'))).not.toHaveProperty('err');
+  const other = new TypeError('x is undefined');
+  expect(explainOrShow(other)).toEqual({ err: other });
 });
 
 test('an outage is logged once for each thing that the operator can do', () => {
