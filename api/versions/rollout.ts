@@ -375,10 +375,13 @@ export class Rollout {
   }
 
   #unknown(name: string): ScorelineError {
-    const here = [...new Set(this.#options.folder.models.map((model) => model.name))];
+    const { folder } = this.#options;
+    const served = [...new Set(folder.models.map((model) => model.name))].join(', ');
     return new ScorelineError(
       'model_not_found',
-      `There is no model ${shown(name, 100)} in the folder of models. The models there: ${here.join(', ')}.`,
+      folder.isUnnamed(name)
+        ? `The model ${name} is in the folder of models, but the setting MODELS does not name it. Name it there, or leave MODELS unset to serve all, and start API and workers again. The models served: ${served}.`
+        : `There is no model ${shown(name, 100)} in the folder of models. The models there: ${served}.`,
     );
   }
 }

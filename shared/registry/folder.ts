@@ -64,6 +64,14 @@ export class ModelFolder {
     return [...this.#known.values()].flatMap(({ versions }) => versions.leftOut);
   }
 
+  /** Whether a model is in the folder, and not among those that are to be served. */
+  isUnnamed(name: string): boolean {
+    const { directory, names } = this.#choice;
+    return (
+      names !== undefined && !askedByName(names).has(name) && listModels(directory).includes(name)
+    );
+  }
+
   /** Returns how the requests to a model are shared; undefined if that could never be read. */
   trafficOf(name: string): Traffic | undefined {
     return this.#known.get(name)?.versions.traffic;

@@ -326,6 +326,13 @@ describe('a look at the folder', () => {
   });
 });
 
+test('a model that is in the folder and not among those to be served is known as such', () => {
+  const files = { ...filesAt('a'), ...filesAt('b') };
+  const { folder } = open(files, { names: ['a'] });
+  expect(['a', 'b', 'c'].map((name) => folder.isUnnamed(name))).toEqual([false, true, false]);
+  expect(open(files).folder.isUnnamed('b')).toBe(false);
+});
+
 describe('what the user of the process must not read', () => {
   const python = { source: undefined, engine: 'python' };
 

@@ -39,7 +39,8 @@ async function openRollout(given: readonly Model[]) {
   };
   let looked = 0;
   const look = async () => void looked++;
-  const folder = { models, leftOut: [], trafficOf: () => plainTraffic, look };
+  const isUnnamed = (name: string) => name === 'beside';
+  const folder = { models, leftOut: [], isUnnamed, trafficOf: () => plainTraffic, look };
   const registry = makeRegistry(models);
   const rollout = new Rollout({
     folder: folder as unknown as ModelFolder,
@@ -167,6 +168,15 @@ test('a model is loaded when its versions have workers, and not because they had
   expect(isLoaded).toBe(false);
   mend(one);
   await loading;
+});
+
+test.each([
+  ['absent', 'There is no model "absent" in the folder of models. The models there: sample.'],
+  ['beside', 'the setting MODELS does not name it. Name it there, or leave MODELS unset'],
+])('an order to load the model %s says why there is none', async (name, message) => {
+  const { rollout } = await openRollout([one]);
+  const expected = { code: 'model_not_found', message: expect.stringContaining(message) };
+  await expect(rollout.load(name)).rejects.toMatchObject(expected);
 });
 
 test('the workers of a model are counted once the instance has said that it may send to it', async () => {
