@@ -18,6 +18,7 @@ import {
 } from '../api/access/api-key-record.js';
 import { changeCountsWithinMs } from '../api/access/api-key-source.js';
 import { ApiKeyStore, noSuchKey } from '../api/access/api-key-store.js';
+import { makeKeyCommand } from '../shared/configuration/access.js';
 import { readConfiguration, redisSettings } from '../shared/configuration/configuration.js';
 import { splitList } from '../shared/configuration/values.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
@@ -30,6 +31,7 @@ import { wrong } from './faults.js';
 import { findPrivateRedis } from './redis/port.js';
 
 const usage = `Usage: npm run keys -- COMMAND
+       node /app/dist/cli/keys.js COMMAND, in a container
 
   create NAME [--scopes SCOPE,…] [--models NAME,…] [--expires DURATION | TIME]
               [--per-second N [--burst N]] [--concurrent N]
@@ -138,7 +140,7 @@ async function list(): Promise<void> {
     say(`When the keys were used is not known: ${coerceError(error).message}`);
     return new Map<string, number>();
   });
-  if (records.length === 0) say('There are no keys. Make one: npm run keys -- create NAME');
+  if (records.length === 0) say(`There are no keys. Make one: ${makeKeyCommand}`);
   for (const record of records) {
     const { id, name, scopes, models, perSecond, burst, concurrent, expiresAt } = record;
     const used = uses.get(id);

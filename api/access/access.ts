@@ -3,7 +3,7 @@
 // With AUTH=none there is one caller, anyone, who may do everything and has no limits. Then nothing here
 // costs a request any time.
 
-import type { AccessConfiguration } from '../../shared/configuration/access.js';
+import { type AccessConfiguration, makeKeyCommand } from '../../shared/configuration/access.js';
 import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { Keys } from '../../shared/redis/keys.js';
@@ -131,9 +131,7 @@ async function openKeys({ configuration, redis, keys, log, signal }: Options) {
   }
   if (callers.length > 100) log.info(`and ${callers.length - 100} more API keys`);
   if (callers.length === 0) {
-    log.warn(
-      'there are no API keys, so nobody gets in with one. Make one: npm run keys -- create NAME',
-    );
+    log.warn(`there are no API keys, so nobody gets in with one. Make one: ${makeKeyCommand}`);
   }
   return { find: (key: string) => ring.find(key), close: () => source.close() };
 }

@@ -14,6 +14,10 @@ export type Scope = (typeof scopes)[number];
 const methods = ['keys', 'oidc'] as const;
 export type AuthMethod = (typeof methods)[number];
 
+/** The images have no npm. */
+export const makeKeyCommand =
+  'npm run keys -- create NAME, or in a container: node /app/dist/cli/keys.js create NAME';
+
 /** Only signatures of which the issuer alone has the private key. */
 const algorithms = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
@@ -158,7 +162,7 @@ export function checkAccess(
   if (AUTH === undefined && !isLoopback(HOST)) {
     fault(
       'AUTH',
-      `expected keys, oidc or keys,oidc, because others can reach HOST=${HOST}. Make a key with "npm run keys -- create NAME" and set AUTH=keys, or set AUTH=none to let everyone who reaches it do everything`,
+      `expected keys, oidc or keys,oidc, because others can reach HOST=${HOST}. Set AUTH=keys and make a key (${makeKeyCommand}), or set AUTH=none to let everyone who reaches it do everything`,
     );
   }
   if (uses('oidc')) {

@@ -176,7 +176,11 @@ function checkServer(
 
 function unknownHost(failure: NodeJS.ErrnoException & { hostname?: string }, node: RedisNode) {
   const { hostname = node.host } = failure;
-  return unusable('the name of a host', `${hostname}, which is unknown here`, 'Check the name.');
+  return unusable(
+    'the name of a host',
+    `${hostname}, which is unknown here`,
+    'Check the name. The name of a container is known while it runs.',
+  );
 }
 
 /** Parses what INFO answers. */

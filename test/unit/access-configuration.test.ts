@@ -20,6 +20,7 @@ describe('without AUTH', () => {
       expect(fault).toMatch(/^AUTH: expected keys, oidc or keys,oidc/);
       expect(fault).toContain(`HOST=${HOST}`);
       expect(fault).toContain('npm run keys -- create');
+      expect(fault).toContain('in a container: node /app/dist/cli/keys.js create');
       expect(fault).toContain('AUTH=none');
     },
   );
