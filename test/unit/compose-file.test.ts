@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { load } from 'js-yaml';
+import { CORE_SCHEMA, load, mergeTag } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { root } from '../harness.js';
 
@@ -14,9 +14,12 @@ interface ComposeService {
   readonly profiles?: readonly string[];
   readonly ports?: readonly string[];
   readonly volumes: readonly string[];
+  readonly logging?: { readonly driver: string };
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
-const { services, volumes } = load(readFileSync(path.join(root, 'docker-compose.yml'), 'utf8')) as {
+const text = readFileSync(path.join(root, 'docker-compose.yml'), 'utf8');
+const { services, volumes } = load(text, { schema: CORE_SCHEMA.withTags(mergeTag) }) as {
   services: Record<string, ComposeService>;
   volumes: Record<string, unknown>;
 };
@@ -34,6 +37,18 @@ test('Redis has a limit, keeps what waits, and evicts nothing', () => {
     '--maxmemory': expect.stringMatching(/^\$\{REDIS_MAXMEMORY:-[1-9]\d*gb\}$/),
     '--maxmemory-policy': 'noeviction',
   });
+});
+
+test('the logs of no service grow without a limit', () => {
+  for (const [name, { logging }] of Object.entries(services)) {
+    expect(logging, name).toEqual({ driver: expect.stringMatching(/^\$\{LOG_DRIVER:-local\}$/) });
+  }
+});
+
+test('all models of the folder are served unless MODELS names some', () => {
+  for (const name of ['api', 'worker', 'worker-gpu', 'worker-python']) {
+    expect(services[name]?.environment?.MODELS, name).toMatch(/^\$\{MODELS:-\}$/);
+  }
 });
 
 describe('the profile monitoring', () => {
