@@ -154,6 +154,23 @@ describe('a suspect', () => {
     await client.untilEmpty();
   });
 
+  test('whose process is gone while it is tried alone has no strike', async () => {
+    const [id] = await sendSuspect('a');
+    let isGone = true;
+    start({
+      quarantine: cellOf({
+        score: async (items) => {
+          const isAlone = (await redis.client.keys(keys.strikes('*'))).length > 0;
+          if (!isAlone) return isGone ? undefined : echo(items);
+          isGone = false;
+          throw new NoCell('The quarantine is closed.');
+        },
+      }),
+    });
+    expect(codesOf(await client.answers([id as string]))).toEqual(['answered']);
+    expect(await redis.client.keys(keys.strikes('*'))).toEqual([]);
+  });
+
   test('that never gets a process keeps no other job waiting', async () => {
     const ids = await sendSuspect('a');
     const job = (await redis.client.lrange(`${keys.prefix}:${queue.name}:wait`, 0, -1))[0];

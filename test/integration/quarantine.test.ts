@@ -227,6 +227,26 @@ describe('a quarantine', () => {
     );
   });
 
+  test('blames no input if it is closed during its run, and starts no other process', async () => {
+    const processes: ChildProcess[] = [];
+    const { quarantine } = open({
+      start: () => {
+        processes.push(real());
+        return processes.at(-1) as ChildProcess;
+      },
+    });
+    await quarantine.inTurn(async (cell) => {
+      await cell.open();
+      const scoring = expect(scoreOne(cell, hangsForever)).rejects.toMatchObject({
+        name: 'NoCell',
+      });
+      quarantine.close();
+      await scoring;
+      await expect(cell.open()).rejects.toMatchObject({ name: 'NoCell' });
+    });
+    expect(processes).toHaveLength(1);
+  });
+
   test('allows five times the worker’s load time, and at least 15 s', () => {
     expect(loadLimit(100)).toBe(15_000);
     expect(loadLimit(20_000)).toBe(100_000);

@@ -10,6 +10,7 @@
 // An item is blamed only for what happens once the process has it. If the process cannot be
 // started, or does not load the model in time, `NoCell` is thrown and the job goes back to the
 // queue. If it never will, because the files have changed, the worker itself tries the items one by one.
+// `NoCell` is also thrown once the quarantine is closed, which kills the process inside of a batch.
 //
 // The process holds a second copy of the model, so it is ended after 30 s without work.
 
@@ -29,7 +30,7 @@ const loadTimes = 5;
 export interface Quarantine {
   /** Runs `work` when the quarantine is free. Only one job has it at a time. */
   inTurn<T>(work: (cell: Cell) => Promise<T>): Promise<T>;
-  /** Kills the process. */
+  /** Kills the process. There is none from then on. */
   close(): void;
 }
 
@@ -115,7 +116,7 @@ export function makeQuarantine(options: {
     },
     close() {
       clearTimeout(idle);
-      room.empty();
+      room.close();
     },
   };
 }
@@ -129,6 +130,7 @@ class Room implements Cell {
   /** The process, and a promise of it that resolves once it has the model. */
   #child: ChildProcess | undefined;
   #loaded: Promise<ChildProcess> | undefined;
+  #isClosed = false;
 
   constructor(options: Parameters<typeof makeQuarantine>[0]) {
     const { model, cells, log, loadMsMax = loadLimit(0) } = options;
@@ -154,7 +156,7 @@ class Room implements Cell {
       return message.results;
     } catch (thrown) {
       this.empty();
-      if (!(thrown instanceof ProcessEnded)) throw this.#noCell(thrown);
+      if (this.#isClosed || !(thrown instanceof ProcessEnded)) throw this.#noCell(thrown);
       const fields = { model: this.#model.name, items: items.length, err: thrown };
       this.#log.error(fields, 'the quarantine has ended');
       return undefined;
@@ -168,6 +170,12 @@ class Room implements Cell {
     this.#child?.kill('SIGKILL');
     this.#child = undefined;
     this.#loaded = undefined;
+  }
+
+  /** Kills the process. No job gets another one. */
+  close(): void {
+    this.#isClosed = true;
+    this.empty();
   }
 
   #load(): Promise<ChildProcess> {
@@ -184,6 +192,7 @@ class Room implements Cell {
   async #startLoad(): Promise<ChildProcess> {
     let timer: NodeJS.Timeout | undefined;
     try {
+      if (this.#isClosed) throw new Error('the quarantine is closed');
       const child = this.#cells.take();
       this.#child = child;
       child.once('exit', () => {

@@ -115,13 +115,17 @@ async function tryAlone(trial: Trial, item: HeldItem): Promise<void> {
   const { cell, job, queue } = trial;
   await cell.open();
   const strikes = await queue.addStrike(job.id, item.id);
-  const startedAt = nowMs();
-  if (dropLate(trial, [item], startedAt).length === 0) return;
-  const isTried = strikes <= strikesMax;
-  const results = isTried ? await cell.score([item]) : undefined;
-  if (isTried && !results) trial.events?.crashed([item]);
-  await answerSuspects(trial, [item], results, startedAt);
-  await queue.clearStrikes(job.id, item.id);
+  try {
+    const startedAt = nowMs();
+    if (dropLate(trial, [item], startedAt).length === 0) return;
+    const isTried = strikes <= strikesMax;
+    const results = isTried ? await cell.score([item]) : undefined;
+    if (isTried && !results) trial.events?.crashed([item]);
+    await answerSuspects(trial, [item], results, startedAt);
+  } finally {
+    // This worker lives, whatever came of it.
+    await queue.clearStrikes(job.id, item.id);
+  }
 }
 
 /** Without results, the items have ended their process, and no run has ended. */
