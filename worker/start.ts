@@ -78,6 +78,7 @@ export async function startWorker(
       instruments && makeDepartures(instruments, () => places.all.map(({ model }) => model)),
   });
   for (const model of collected.models) places.open(model);
+  const first = places.all;
   health.watchPlaces(() => places.all);
   if (instruments) observeWorker(instruments, health, () => places.all);
   const settings = redisSettings(configuration);
@@ -115,12 +116,13 @@ export async function startWorker(
   const tracer = telemetry?.tracer;
   await rollout.begin(begun.failed);
   connect({ redis, keys, cells, workerId, instruments, tracer });
-  const isLoading = (place: Place) => begun.loading.has(place);
-  const late = places.all.filter(isLoading);
-  const ready = places.all.filter((place) => !isLoading(place));
+  // A model that was lost meanwhile is loaded again by the rollout, which reports it if that fails.
+  const there = first.filter((place) => places.get(place.model.queue) === place);
+  const late = there.filter((place) => begun.loading.has(place));
   void Promise.all(late.map((place) => rollout.follow(place))).then(() => health.open());
-  await Promise.all(ready.map(({ open }) => open));
-  const [models, loading] = [namesOf(ready), namesOf(late)];
+  await Promise.all(there.filter((place) => !late.includes(place)).map(({ open }) => open));
+  const models = namesOf(places.all.filter((place) => !late.includes(place)));
+  const loading = namesOf(late);
   log.info({ models, loading, probePort: watched?.port }, 'worker is ready');
 
   return {
