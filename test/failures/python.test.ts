@@ -136,7 +136,8 @@ describe.skipIf(!hasPython)('a Python program (needs Python 3.11)', () => {
           expectAllAnswered(service, 'other'),
         ]);
         expect(bad).toMatchObject({ status: 500, body: { code: 'model_crashed' } });
-        await expectAllAnswered(service);
+        // More may be refused: the workers answered slowly for a while.
+        expect(await ask(service, '7')).toMatchObject({ status: 200 });
         await expectSameWorker(service);
       },
       { other: program },
