@@ -146,15 +146,21 @@ async function warmUp({
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();
   let isWarm = false;
+  let lostBecause: string | undefined;
   const lose = (reason: string) => {
     // ONNX Runtime cannot be ended without its process. A program has a process of its own, so it costs no other
     // model its worker. Before it is warm, nobody waits for it: the warm-up fails.
     if (model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
     else if (isWarm) onLost(reason);
+    else lostBecause ??= reason;
   };
   const open = () => openScorer(model, log, { onLost: lose, signal, rehearse });
   const scorer = await guard.load(model, open).finally(release);
   isWarm = true;
+  if (lostBecause !== undefined) {
+    await scorer.close();
+    throw lostCopy(model, lostBecause);
+  }
   if (before !== undefined && stampFiles(model) !== before) {
     await scorer.close();
     throw changedMeanwhile(model);
@@ -193,6 +199,14 @@ function changedMeanwhile({ name, version, folder }: Model): ScorelineError {
   return new ScorelineError(
     'model_file_wrong',
     `${name}: expected the files of version ${version} to stay as they are while they are loaded; they changed. Write a new version into a folder beside ${folder}, and rename it when it is complete.`,
+  );
+}
+
+/** A copy may end once it has done its part of the warm-up, while another has not. */
+function lostCopy({ name }: Model, reason: string): ScorelineError {
+  return new ScorelineError(
+    'model_file_wrong',
+    `${name}: expected each copy of the model to outlast the warm-up; ${reason}.`,
   );
 }
 

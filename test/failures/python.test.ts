@@ -41,7 +41,7 @@ const labels = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', '
 /** The files of a model, by path. */
 function filesOf(name: string, code: string): Record<string, unknown> {
   return {
-    [`${name}/model.yaml`]: { ...manifest, name },
+    [`${name}/model.yaml`]: { ...manifest, name, device: { instances: name === 'copies' ? 2 : 1 } },
     [`${name}/labels.txt`]: labels.map((label, at) => `${at} ${label}`).join('\n'),
     [`${name}/predict.py`]: code,
     [`${name}/requirements.txt`]: '',
@@ -155,10 +155,25 @@ def load():
     if not os.path.exists("once"):
         open("once", "w").close()
         open(__file__, "a").write("\\n")`,
+      // The first of two copies ends when it is warm, and the second one is not.
+      copies: `${program}
+import threading
+isFirst = False
+def load():
+    global isFirst
+    try:
+        open("first", "x").close()
+        isFirst = True
+    except FileExistsError: pass
+score = predict
+def predict(texts):
+    if isFirst: threading.Timer(0.5, os._exit, [1]).start()
+    else: time.sleep(2)
+    return score(texts)`,
     };
     await withProgram(async (service) => {
       await expectAllAnswered(service);
-      for (const name of ['ends', 'hangs']) {
+      for (const name of ['ends', 'hangs', 'copies']) {
         const asked = post(`${service.url}/v1/models/${name}/score`, { input: 'a' });
         expect(await asked).toMatchObject({ body: { code: 'model_load_failed' } });
       }
