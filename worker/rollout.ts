@@ -125,8 +125,9 @@ export class Rollout {
   }
 
   /**
-   * Loads a model again that can score nothing more. Its jobs here are not done, so they are tried in quarantine, by
-   * whichever worker takes them. That is what happens to the jobs of a worker that died.
+   * Loads a model again that can score nothing more, unless it is not wanted any more and drained. Its jobs here are not
+   * done, so they are tried in quarantine, by whichever worker takes them. That is what happens to the jobs of a worker
+   * that died.
    */
   async lose(model: Model, reason: string): Promise<void> {
     const { places, log } = this.#options;
@@ -141,8 +142,9 @@ export class Rollout {
     void places.close(place);
     const { min, max } = pauseMs;
     if (times > 1) await delay(Math.min(min * 2 ** (times - 2), max), undefined, { ref: false });
+    const isUnwanted = !this.#isWanted(queue) && (await this.#isDrained(model).catch(() => false));
     this.#losses.set(queue, { times, at, isPaused: false });
-    await this.#load(model);
+    if (!isUnwanted) await this.#load(model);
   }
 
   /** Ends the looks. One that waits for a Redis that is away is not waited for. */
@@ -158,21 +160,31 @@ export class Rollout {
     this.#orders = orders;
     this.#noteChanges(changed);
     this.#logLeftOut();
-    const wanted = folder.models.filter(({ name }) => !orders.unloaded.has(name));
-    const isWanted = (queue: string) => wanted.some((model) => model.queue === queue);
-    await this.#reportFaults(isWanted);
+    await this.#reportFaults();
     const mayLoad = ({ queue }: Model) =>
       !places.get(queue) &&
       !this.#losses.get(queue)?.isPaused &&
       this.#faults.get(queue)?.state !== 'out';
-    const next = wanted.find(mayLoad);
+    const next = this.#wanted.find(mayLoad);
     if (next && !this.#isLoading) {
       this.#isLoading = true;
       void this.#load(next).finally(() => {
         this.#isLoading = false;
       });
     }
-    for (const place of places.all) if (!isWanted(place.model.queue)) await this.#unload(place);
+    for (const place of places.all) {
+      if (!this.#isWanted(place.model.queue)) await this.#unload(place);
+    }
+  }
+
+  /** The models in the folder that are not unloaded. */
+  get #wanted(): readonly Model[] {
+    const { models } = this.#options.folder;
+    return models.filter(({ name }) => !this.#orders.unloaded.has(name));
+  }
+
+  #isWanted(queue: string): boolean {
+    return this.#wanted.some((model) => model.queue === queue);
   }
 
   async #load(model: Model): Promise<void> {
@@ -253,11 +265,11 @@ export class Rollout {
     for (const load of this.#loads) if (changed.has(load.name)) load.isOutdated = true;
   }
 
-  async #reportFaults(isWanted: (queue: string) => boolean): Promise<void> {
+  async #reportFaults(): Promise<void> {
     const { workerId } = this.#options;
     for (const [queue, fault] of this.#faults) {
       const { error, at, revision, state } = fault;
-      if (!isWanted(queue) || state === 'loaded') {
+      if (!this.#isWanted(queue) || state === 'loaded') {
         await clearFault(this.#options, queue, workerId);
         this.#faults.delete(queue);
         continue;

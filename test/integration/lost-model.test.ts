@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import type { ModelFolder } from '../../shared/registry/folder.js';
+import { order } from '../../shared/registry/repository.js';
 import type { Place } from '../../worker/place.js';
 import { Places } from '../../worker/places.js';
 import { Rollout } from '../../worker/rollout.js';
@@ -43,7 +44,12 @@ async function openRollout(prefix: string) {
   };
   const places = new Places({ open, graceMs: 0 });
   places.open(model);
-  const folder = { models: [model], leftOut: [], look: async () => new Set() };
+  let looks = 0;
+  const look = async () => {
+    looks++;
+    return new Set();
+  };
+  const folder = { models: [model], leftOut: [], look };
   const rollout = new Rollout({
     folder: folder as unknown as ModelFolder,
     ...{ places, redis: redis.client, keys, workerId: 'worker' },
@@ -54,6 +60,14 @@ async function openRollout(prefix: string) {
   await rollout.begin([]);
   return {
     events,
+    /** Has the model unloaded. It is not drained while an API instance says that it sends to it. */
+    unloadInUse: async () => {
+      await redis.client.set(keys.instances(model.queue), 'an instance');
+      await order({ redis: redis.client, keys }, 'unload', model.name);
+      const before = looks;
+      await waitUntil('a look has seen the order', () => looks >= before + 2);
+    },
+    endUse: () => redis.client.del(keys.instances(model.queue)),
     lose: () => rollout.lose(model, 'it has ended'),
     breakDown: (error: Error | undefined) => {
       fault = error;
@@ -87,6 +101,17 @@ test('a model that is lost is loaded again at once, and later and later if that 
   pass(60_000);
   void lose();
   expect(events.slice(-2)).toEqual(['closed', 'loaded']);
+});
+
+test('a lost model that is unloaded is loaded again only if it is not drained', async () => {
+  const { events, lose, unloadInUse, endUse } = await openRollout('unloaded');
+  await unloadInUse();
+  await lose();
+  expect(events).toEqual(['loaded', 'closed', 'loaded']);
+  pass(60_000);
+  void endUse();
+  await lose();
+  expect(events).toEqual(['loaded', 'closed', 'loaded', 'closed']);
 });
 
 test('a lost model that cannot be loaded is reported, and tried again after a while', async () => {
