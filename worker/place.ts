@@ -118,8 +118,13 @@ export function openPlace(options: {
     resume: () => taken?.presence.resume(),
     close: async (graceMs) => {
       closing.abort();
-      await (await taking.catch(() => undefined))?.close(graceMs);
-      await warm.then((scorer) => scorer.close()).catch(() => {});
+      const unload = async () => {
+        await (await taking.catch(() => undefined))?.close(graceMs);
+        await warm.then((scorer) => scorer.close()).catch(() => {});
+      };
+      // A program that is not warm ends with its worker. ONNX Runtime would abort the process.
+      const isWaitedFor = loaded !== undefined || model.manifest.engine === 'onnx';
+      await (isWaitedFor ? unload() : void unload());
     },
     device: () => loaded?.device,
     loadMs: () => loaded?.loadMs,

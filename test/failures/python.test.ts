@@ -214,6 +214,23 @@ def load():
     }, others);
   });
 
+  test('that hangs while it is loaded again does not hold up the end of its worker', async () => {
+    const hangs = `${program}
+def load():
+    if os.path.exists("once"): time.sleep(3600)
+    open("once", "w").close()`;
+    await withProgram(
+      async (service) => {
+        const [pid] = programsOf(service.workers[0] as Child, 'hangs');
+        process.kill(pid as number, 'SIGKILL');
+        await waitUntil('it is lost', () => service.log.some(({ msg }) => msg === lost));
+        await expectAllAnswered(service);
+        await expectSameWorker(service);
+      },
+      { hangs },
+    );
+  });
+
   test('that has no memory for an input goes on', async () => {
     await withProgram(async (service) => {
       const [bad] = await Promise.all([ask(service, 'memory'), expectAllAnswered(service)]);
