@@ -186,7 +186,7 @@ export function makeScoring(options: {
       const { manifest, heads } = call.model;
       const answers = [manifest, ...heads];
       if (answers.some(({ output }) => output.kind === 'tensors')) {
-        await listAhead(replies.flatMap(({ outputs }) => outputs));
+        await listAhead(replies.map(({ outputs }) => outputs));
       }
       return replies;
     },

@@ -18,7 +18,7 @@ const listedMax = 4_000_000;
 /** How many numbers are written at a time. They take 8 ms. */
 const sliceElements = 16_384;
 
-/** The long lists that are written ahead, by the data of their tensor. */
+/** The lists that are written ahead, by the data of their tensor. */
 const listsAhead = new WeakMap<Uint8Array, string>();
 
 /**
@@ -45,22 +45,31 @@ function countListed(
 }
 
 /**
- * Writes the long lists of numbers among tensors for `toJson`, slice by slice, so that others are answered meanwhile.
- * Does nothing if there are more than `checkListed` allows.
+ * Writes the lists of numbers in answers for `toJson`, slice by slice, so that others are answered meanwhile. An answer
+ * that has more of them than `checkListed` allows is left out, and so is everything if there are few.
  */
-export async function listAhead(tensors: readonly Tensor[]): Promise<void> {
-  const sizes = tensors.map(({ datatype, data }) => ({ datatype, bytes: data.byteLength }));
-  if (countListed(sizes) > listedMax) return;
+export async function listAhead(answers: readonly (readonly Tensor[])[]): Promise<void> {
+  const tensors = answers.filter((answer) => countListed(sizesOf(answer)) <= listedMax).flat();
+  if (countListed(sizesOf(tensors)) <= sliceElements) return;
+  let sinceOthers = 0;
   for (const { datatype, data } of tensors) {
-    const sliceBytes = sliceElements * (elementBytes[datatype] ?? Number.POSITIVE_INFINITY);
-    if (data.byteLength <= sliceBytes) continue;
+    const size = elementBytes[datatype];
+    if (size === undefined) continue;
     const slices: string[] = [];
-    for (let at = 0; at < data.byteLength; at += sliceBytes) {
-      slices.push(toJson(datatype, data.subarray(at, at + sliceBytes)));
+    for (let at = 0; at < data.byteLength; at += sliceElements * size) {
+      const slice = data.subarray(at, at + sliceElements * size);
+      slices.push(toJson(datatype, slice));
+      sinceOthers += slice.byteLength / size;
+      if (sinceOthers < sliceElements) continue;
       await setImmediate();
+      sinceOthers = 0;
     }
     listsAhead.set(data, slices.join());
   }
+}
+
+function sizesOf(tensors: readonly Tensor[]) {
+  return tensors.map(({ datatype, data }) => ({ datatype, bytes: data.byteLength }));
 }
 
 /** Writes the elements of a tensor as the contents of a JSON list. */

@@ -14,7 +14,7 @@ import { makeSampleModel } from '../unit/sample-model.js';
 import { openScene, openToAnyone, textModel } from './http-scene.js';
 
 const shape = [-1, 2];
-const model = makeSampleModel({
+const manifest = {
   name: 'tensors',
   input: { kind: 'tensors' },
   output: { kind: 'tensors' },
@@ -23,7 +23,8 @@ const model = makeSampleModel({
     inputs: [{ name: 'in', datatype: 'FP32', shape }],
     outputs: [{ name: 'out', datatype: 'FP32', shape }],
   },
-});
+};
+const model = makeSampleModel(manifest);
 const input = { name: 'in', datatype: 'FP32', shape: [1, 2], data: [1, 2] };
 const path = '/v2/models/tensors/infer';
 
@@ -50,24 +51,30 @@ const submit = ({ items }: Submission) =>
 const open = (options: Parameters<typeof openScene>[0] = {}) =>
   openScene({ models: [model, textModel], submit, ...options });
 
-test('others are answered while a long list of numbers is written', async () => {
-  const count = 1_000_000;
-  const long = Float32Array.from({ length: count }, (_, at) => Math.sqrt(at));
+test.each([
+  ['one item', 1, 1_000_000],
+  ['many items', 250, 4000],
+])('others are answered while a million numbers of %s are written', async (_, count, width) => {
+  const batch = { max: 4, waitMs: 0 };
+  const long = Float32Array.from({ length: width * batch.max }, (_, at) => Math.sqrt(at));
   const answered: string[] = [];
-  const scene = await open({
-    submit: ({ items }) =>
-      items.map(async ({ id }) => {
-        other = ask(`${scene.url}/livez`).finally(() => answered.push('other'));
-        return reply(id, output('FP32', new Uint8Array(long.buffer), [1, count]));
-      }),
-  });
   let other: Promise<unknown> | undefined;
-  const body = JSON.stringify({ inputs: [input] });
+  const scene = await open({
+    models: [makeSampleModel({ ...manifest, batch })],
+    submit: ({ items }) => {
+      other = ask(`${scene.url}/livez`).finally(() => answered.push('other'));
+      return items.map(async ({ id }) => {
+        const numbers = long.slice(0, width * rowsOfItem(id));
+        return reply(id, output('FP32', new Uint8Array(numbers.buffer), [rowsOfItem(id), width]));
+      });
+    },
+  });
   // Others are answered while it is compressed anyway.
   const headers = { 'Accept-Encoding': 'identity' };
+  const body = JSON.stringify(rows(count));
   const answer = await fetch(`${scene.url}${path}`, { method: 'POST', headers, body });
   answered.push('long');
-  expect(await answer.json()).toMatchObject({ outputs: [{ shape: [1, count] }] });
+  expect(await answer.json()).toMatchObject({ outputs: [{ shape: [count, width] }] });
   await other;
   expect(answered).toEqual(['other', 'long']);
 });

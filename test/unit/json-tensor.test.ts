@@ -42,7 +42,7 @@ describe('a tensor in JSON', () => {
             datatype === 'BOOL' ? at % 2 : (at * 2_654_435_761) >>> 24,
           );
     const atOnce = toJson(datatype, data);
-    await listAhead([{ ...head(datatype, [count]), data }]);
+    await listAhead([[{ ...head(datatype, [count]), data }]]);
     expect(toJson(datatype, data) === atOnce).toBe(true);
   });
 

@@ -49,7 +49,7 @@ export function makeScoreInference(options: {
     call.deferral?.writeAs({ route: 'inference', id: asked.id, outputs: [...asked.outputs] });
     const items = await scoreInference(scoring, call, asked);
     if (call.timing) response.setHeader('Server-Timing', writeTiming(call.timing));
-    await listAhead(listedOf(asked, items));
+    await listAhead([listedOf(asked, items)]);
     await send(response, writeInferResponse(model, asked, items));
   };
 }
