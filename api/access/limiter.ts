@@ -179,7 +179,11 @@ export class Limiter {
   }
 
   #decideAlone({ wasAsked }: { wasAsked: boolean }): Decision {
-    return this.#share.takeAlone(this.#limits, this.#inFlight, wasAsked) ?? this.#openSlot();
+    const refusal = this.#share.takeAlone(this.#limits, this.#inFlight, wasAsked);
+    if (refusal) return refusal;
+    // Redis is told soon. Later, it would take the request off what has come into the bucket since.
+    if (!wasAsked && this.#limits.perSecond !== undefined) this.#report(newsMs);
+    return this.#openSlot();
   }
 
   #openSlot(): Slot {
