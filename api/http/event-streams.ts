@@ -93,12 +93,12 @@ export function makeEventStreams({
 /** The client connects again, and is told why it is refused, or only of what exists for its caller now. */
 async function endIfChanged(
   stream: EventStream,
-  { models }: Caller,
+  caller: Caller,
   { identify }: Pick<Access, 'identify'>,
 ) {
   try {
-    const caller = await identify(stream.headers);
-    if (!isDeepStrictEqual(caller.models, models)) stream.end();
+    const now = await identify(stream.headers);
+    if (!isDeepStrictEqual(mayOf(now), mayOf(caller))) stream.end();
   } catch (error) {
     const isRefused = error instanceof ScorelineError && errorTable[error.code].status === 401;
     if (isRefused) stream.end();
@@ -122,4 +122,9 @@ function callerFull({ name }: Caller, callerStreamsMax: number): ScorelineError 
     `Expected at most ${callerStreamsMax} open event streams of ${name} at this instance; there are as many already. Close one. ${advice}`,
     { retryAfterSeconds: 5 },
   );
+}
+
+/** What a caller may see. */
+function mayOf({ id, scopes, models }: Caller) {
+  return { id, scopes, models };
 }

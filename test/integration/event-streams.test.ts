@@ -132,18 +132,19 @@ test('a stream ends when its key is revoked, and goes on when only the issuer of
   await waitUntil('the stream is over', isClosed);
 });
 
-test('a stream ends when other models exist for its caller', async () => {
-  let models: readonly string[] | undefined;
-  const { open } = await openServer({
-    beatMs: 20,
-    access: { identify: () => ({ ...ada, models }) },
-  });
+test.each<[string, Partial<Caller>]>([
+  ['other models exist for its caller', { models: ['another'] }],
+  ['its caller has other scopes', { scopes: [] }],
+  ['its key is that of another caller', { id: 'another' }],
+])('a stream ends when %s', async (_, changes) => {
+  let now: Caller = ada;
+  const { open } = await openServer({ beatMs: 20, access: { identify: () => now } });
   const { client, isClosed } = await open(ada);
   await once(client, 'data');
   await once(client, 'data');
   await once(client, 'data');
   expect(isClosed()).toBe(false);
-  models = ['another'];
+  now = { ...ada, ...changes };
   client.resume();
   await waitUntil('the stream is over', isClosed);
 });
