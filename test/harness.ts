@@ -13,7 +13,7 @@ import { jobQueueOf } from '../shared/wire/priority.js';
 
 export const root = packageDirectory();
 
-export { openRedis, type TestRedis } from './redis/redis.js';
+export { openRedis, openRedisForAll, type TestRedis } from './redis/redis.js';
 
 /** One line in the log of a process. */
 export interface LogLine {

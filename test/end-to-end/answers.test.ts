@@ -7,15 +7,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkModel } from '../../cli/models/check.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
-import {
-  ask,
-  openRedis,
-  post,
-  root,
-  type Service,
-  startService,
-  type TestRedis,
-} from '../harness.js';
+import { ask, openRedisForAll, post, root, type Service, startService } from '../harness.js';
 import { integers, node } from '../onnx.js';
 import { addTensorModel, declared } from '../tensor-model.js';
 import { writeFolder } from '../unit/sample-model.js';
@@ -62,7 +54,7 @@ const directory = writeFolder({});
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 /** What the networks compute of the picture. */
 let means: number[];
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 
 beforeAll(async () => {
@@ -115,7 +107,6 @@ beforeAll(async () => {
   addMeans(directory, 'tensors', { input: centred, output: { kind: 'tensors' } });
   const single = { input: { ...picture, scale: 1 }, output: { kind: 'tensors' } };
   addMeans(directory, 'single', { ...single, batch: { max: 1 } }, 1);
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     models: 'keras,tags,binary,heads,number,tensors,single',
@@ -123,10 +114,7 @@ beforeAll(async () => {
   });
 });
 
-afterAll(async () => {
-  await service?.close();
-  await redis?.close();
-});
+afterAll(() => service?.close());
 
 const score = (model: string, query = '') =>
   ask(`${service.url}/v1/models/${model}/score${query}`, {

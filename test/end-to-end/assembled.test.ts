@@ -12,23 +12,21 @@ import type { Child } from '../../cli/processes/children.js';
 import {
   ask,
   type LogLine,
-  openRedis,
+  openRedisForAll,
   post,
   root,
   serviceEnvironment,
   startProcess,
-  type TestRedis,
 } from '../harness.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-assembled-'));
 const log: LogLine[] = [];
 const children: Child[] = [];
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let url: string;
 
 beforeAll(async () => {
   await buildImageFolders();
-  redis = await openRedis();
   const environment = serviceEnvironment({
     redisUrl: redis.url,
     environment: { LOG_LEVEL: 'warn' },
@@ -46,7 +44,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const child of children) await child.close();
-  await redis?.close();
   rmSync(folder, { recursive: true, force: true });
 });
 

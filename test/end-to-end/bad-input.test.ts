@@ -6,11 +6,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Answer,
   ask,
-  openRedis,
+  openRedisForAll,
   post,
   type Service,
   startService,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
@@ -26,11 +25,10 @@ const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" heigh
 
 const overPixels = await blank(1001, 1000);
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 
 beforeAll(async () => {
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     environment: {
@@ -42,10 +40,7 @@ beforeAll(async () => {
   });
 });
 
-afterAll(async () => {
-  await service?.close();
-  await redis?.close();
-});
+afterAll(() => service?.close());
 
 // After every test, the service must still answer good requests.
 afterEach(async () => {

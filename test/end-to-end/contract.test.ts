@@ -9,13 +9,12 @@ import { packageVersion } from '../../shared/version.js';
 import {
   type Answer,
   ask,
-  openRedis,
+  openRedisForAll,
   post,
   root,
   type Service,
   serviceEnvironment,
   startService,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 import { expectedClasses, photograph, readEfficientNet } from '../integration/photographs.js';
@@ -36,11 +35,10 @@ const questions: readonly Question[] = JSON.parse(
 );
 const asked = questions[0] as Question;
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 
 beforeAll(async () => {
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     // A client that aborts while connecting leaves a connection without a request. The API waits
@@ -49,10 +47,7 @@ beforeAll(async () => {
   });
 });
 
-afterAll(async () => {
-  await service?.close();
-  await redis?.close();
-});
+afterAll(() => service?.close());
 
 describe('POST /score with a question', () => {
   it('answers all known questions, likeliest first, and the time it took', async () => {

@@ -3,26 +3,24 @@ import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeKeys } from '../../shared/redis/keys.js';
 import {
-  openRedis,
+  openRedisForAll,
   post,
   queueOf,
   type Service,
   startService,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 
 const score = '/v1/models/faq-matcher/score';
 const bodyBytes = 4_000_000;
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 let waiting: Promise<unknown>;
 const abort = new AbortController();
 
 // There is one permit and no worker, so the first request keeps the permit.
 beforeAll(async () => {
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     models: 'faq-matcher',
@@ -48,7 +46,6 @@ afterAll(async () => {
   abort.abort();
   await waiting;
   await service?.close();
-  await redis?.close();
 });
 
 describe('a request without a permit', () => {

@@ -13,12 +13,11 @@ import { packReplies } from '../../shared/wire/reply.js';
 import {
   type Answer,
   ask,
-  openRedis,
+  openRedisForAll,
   post,
   queueOf,
   root,
   serviceEnvironment,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
@@ -51,21 +50,17 @@ interface Site {
   close(): Promise<void>;
 }
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let site: Site;
 let api: string;
 let worker: RunningWorker;
 
 beforeAll(async () => {
-  redis = await openRedis();
   site = openSite('faq-matcher,efficientnet-lite0');
   [{ url: api }, worker] = await Promise.all([site.startApi(), site.startWorker()]);
 });
 
-afterAll(async () => {
-  await site?.close();
-  await redis?.close();
-});
+afterAll(() => site?.close());
 
 function openSite(models = 'faq-matcher'): Site {
   const prefix = `site-${randomUUID()}`;

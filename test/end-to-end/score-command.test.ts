@@ -21,11 +21,10 @@ import { findFreePort } from '../../cli/redis/redis.js';
 import { counterName, writeCounter } from '../failures/counter.js';
 import {
   ask,
-  openRedis,
+  openRedisForAll,
   root,
   serviceEnvironment,
   startProcess,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 import { json, openPeer } from '../peer.js';
@@ -36,7 +35,7 @@ interface Outcome {
   readonly said: string;
 }
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let environment: NodeJS.ProcessEnv;
 let api: Child;
 let worker: Child;
@@ -46,7 +45,6 @@ let folder: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-score-'));
-  redis = await openRedis();
   const port = await findFreePort();
   url = `http://127.0.0.1:${port}`;
   environment = serviceEnvironment({
@@ -62,7 +60,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const child of [api, worker]) child?.kill('SIGKILL');
-  await redis?.close();
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -2,7 +2,7 @@
 // the log at its most talkative, and credentials not in answers either. With real processes.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openRedis, type Service, startService, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, type Service, startService, waitUntil } from '../harness.js';
 import { createKey } from '../keys-command.js';
 import { makeProcess } from '../redis/process.js';
 import { openOtlpReceiver } from '../telemetry/otlp.js';
@@ -28,13 +28,12 @@ const planted = {
 };
 const credentials = ['redisPassword', 'cookie', 'proxyPassword', 'token', 'wrongKey'] as const;
 
-let redis: TestRedis;
+const redis = await openRedisForAll({ make: makeProcess });
 let receiver: Receiver;
 let service: Service;
 let key: string;
 
 beforeAll(async () => {
-  redis = await openRedis({ make: makeProcess });
   await redis.client.config('SET', 'requirepass', planted.redisPassword);
   receiver = await openOtlpReceiver('http/json');
   const environment = {
@@ -48,7 +47,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await service?.close();
   await receiver?.close();
-  await redis?.close();
 });
 
 test('no secret is in the log, and no credential in an answer', async () => {

@@ -6,15 +6,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { readManifest } from '../../shared/manifest/file.js';
-import {
-  ask,
-  openRedis,
-  post,
-  root,
-  type Service,
-  startService,
-  type TestRedis,
-} from '../harness.js';
+import { ask, openRedisForAll, post, root, type Service, startService } from '../harness.js';
 import { node } from '../onnx.js';
 import { addTensorModel, declared } from '../tensor-model.js';
 import { writeFolder } from '../unit/sample-model.js';
@@ -28,7 +20,7 @@ const cells = scoresExampleOf(manifest)?.input as Record<string, number>;
 const voyage = { 'age (years)': 30, class: 2, harbour: 'Kiel', fare: 25.5 };
 const house = { rooms: 4, area: 120, year: 1990 };
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 
 beforeAll(async () => {
@@ -48,7 +40,6 @@ beforeAll(async () => {
       output: { kind: 'regression' },
     },
   });
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     models: [...models, 'growth'].join(),
@@ -58,7 +49,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await service?.close();
-  await redis?.close();
   rmSync(directory, { recursive: true, force: true });
 });
 

@@ -14,11 +14,10 @@ import type { Child } from '../../cli/processes/children.js';
 import {
   type Answer,
   ask,
-  openRedis,
+  openRedisForAll,
   post,
   serviceEnvironment,
   startProcess,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 
@@ -26,18 +25,13 @@ const text = '/v1/models/faq-matcher/score';
 const input = 'copy an object';
 const otherSecret = `whsec_${Buffer.alloc(24, 'other').toString('base64')}`;
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let sites = 0;
 const children: Child[] = [];
-
-beforeAll(async () => {
-  redis = await openRedis();
-});
 
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
   for (const receiver of receivers) await receiver.close();
-  await redis?.close();
 });
 
 interface Site {

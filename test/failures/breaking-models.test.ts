@@ -6,29 +6,24 @@ import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Add, addCrash, addHang } from '../breaking-network.js';
 import {
   type Answer,
   ask,
-  openRedis,
+  openRedisForAll,
   post,
   root,
   type Service,
   serviceEnvironment,
   startService,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
 import { makeFolder } from '../unit/sample-model.js';
 import { addCounter, counterName } from './counter.js';
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis.close());
+const redis = await openRedisForAll();
 
 /** Of the models that hang. */
 const runMsMax = 300;

@@ -12,11 +12,10 @@ import {
   type Answer,
   ask,
   type LogLine,
-  openRedis,
+  openRedisForAll,
   post,
   serviceEnvironment,
   startProcess,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 import { counterName, writeCounter } from './counter.js';
@@ -175,10 +174,9 @@ class Stage {
 }
 
 const stage = new Stage();
-let redis: TestRedis;
+const redis = await openRedisForAll();
 
 beforeAll(async () => {
-  redis = await openRedis();
   stage.add('1');
   await stage.start(redis.url);
 });
@@ -193,10 +191,7 @@ afterEach(({ task }) => {
     );
 });
 
-afterAll(async () => {
-  await stage.close();
-  await redis.close();
-});
+afterAll(() => stage.close());
 
 function expectRight(answer: Answer, digit: number): void {
   expect(answer).toMatchObject({ status: 200, body: { predictions: [{ score: 1 }] } });

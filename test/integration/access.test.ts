@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Access, openAccess } from '../../api/access/access.js';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import type { ApiKeyRecord } from '../../api/access/api-key-record.js';
@@ -12,17 +12,12 @@ import { readConfiguration } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
-import { ask, openRedis, post, type TestRedis, waitUntil } from '../harness.js';
+import { ask, openRedis, openRedisForAll, post, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { imageModel, makeReply, openScene, openToAnyone, textModel } from './http-scene.js';
 
 const log = pino({ level: 'silent' });
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 /** Makes keys, and opens an API that asks for them. Returns its address and the keys by name. */
 async function openGuarded<Name extends string>(

@@ -5,16 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { dump as toYaml } from 'js-yaml';
 import { pino } from 'pino';
-import {
-  afterAll,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  onTestFinished,
-  test,
-  vi,
-} from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import { readApiKeyFile } from '../../api/access/api-key-file.js';
 import type { ApiKeyRecord } from '../../api/access/api-key-record.js';
@@ -28,21 +19,16 @@ import {
 import { ApiKeyStore } from '../../api/access/api-key-store.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { explain } from '../../shared/redis/redis.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedis, openRedisForAll, waitUntil } from '../harness.js';
 import { errorOf } from '../unit/sample-model.js';
 
 const keys = makeKeys('api-keys');
-let redis: TestRedis;
-let store: ApiKeyStore;
+const redis = await openRedisForAll();
+const store = new ApiKeyStore(redis.client, keys);
 
-beforeAll(async () => {
-  redis = await openRedis();
-  store = new ApiKeyStore(redis.client, keys);
-});
 beforeEach(async () => {
   await redis.client.flushall();
 });
-afterAll(() => redis?.close());
 
 function makeRecord(changes: Partial<ApiKeyRecord> = {}): { key: string; record: ApiKeyRecord } {
   const id = makeApiKeyId();

@@ -3,9 +3,9 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue as BullQueue } from 'bullmq';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
-import { connectConsumer, type Redis } from '../../shared/redis/redis.js';
+import { connectConsumer } from '../../shared/redis/redis.js';
 import { takeJobs } from '../../worker/queue/bullmq.js';
 import {
   GivenBack,
@@ -14,21 +14,18 @@ import {
   type Taking,
   Unparsed,
 } from '../../worker/queue/queue.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 
 const prefix = 'test';
 const name = 'queue';
 const log = makeLogger({ role: 'test', level: 'silent' });
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let queue: BullQueue;
-let connection: Redis;
+const connection = connectConsumer({ url: redis.url, name: 'test', log });
+afterAll(() => connection.disconnect());
 const takings: Taking[] = [];
 
-beforeAll(async () => {
-  redis = await openRedis();
-  connection = connectConsumer({ url: redis.url, name: 'test', log });
-});
 beforeEach(async () => {
   await redis.client.flushall();
   queue = new BullQueue(name, { connection: redis.client, prefix });
@@ -36,10 +33,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(takings.splice(0).map((taking) => taking.close()));
   await queue.close();
-});
-afterAll(async () => {
-  connection?.disconnect();
-  await redis?.close();
 });
 
 /** Starts a worker that hands each job to the test. */

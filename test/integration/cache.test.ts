@@ -1,13 +1,13 @@
 // Tests the response cache: the API's HTTP half and its entries in a real Redis, with workers that the test plays.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { makeCacheEntries } from '../../api/cache/entries.js';
 import { correctClock } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import type { Model } from '../../shared/registry/models.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { makeReply, openScene } from './http-scene.js';
 import { photograph } from './photographs.js';
@@ -17,13 +17,9 @@ const makeText = (changes: object = {}, cache: Partial<Manifest['cache']> = {}) 
   makeSampleModel({ name: 'text', cache, ...changes });
 const text = makeText();
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 
-beforeAll(async () => {
-  redis = await openRedis();
-});
 beforeEach(() => redis.client.flushall());
-afterAll(() => redis?.close());
 
 interface Asked {
   readonly model?: string;

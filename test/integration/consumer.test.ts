@@ -1,11 +1,11 @@
 // Tests the consumer and BullMQ against a real Redis, with a fake engine and a fake quarantine.
 
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { makeLogger } from '../../shared/process/log.js';
-import { connectConsumer, type Redis } from '../../shared/redis/redis.js';
+import { connectConsumer } from '../../shared/redis/redis.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Reply } from '../../shared/wire/reply.js';
 import { parseMetrics } from '../../top/exposition.js';
@@ -19,7 +19,7 @@ import { makeConsumer } from '../../worker/queue/consumer.js';
 import { makeQueue } from '../../worker/queue/redis-queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';
 import { makeResults } from '../../worker/queue/results.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
 
@@ -27,22 +27,15 @@ const log = makeLogger({ role: 'test', level: 'silent' });
 const model = makeSampleModel();
 const queue = model.queues[0] as { name: string; wire: number };
 
-let redis: TestRedis;
-let connection: Redis;
+const redis = await openRedisForAll();
+const connection = connectConsumer({ url: redis.url, name: 'test', log });
+afterAll(() => connection.disconnect());
 let client: WorkerClient;
 
-beforeAll(async () => {
-  redis = await openRedis();
-  connection = connectConsumer({ url: redis.url, name: 'test', log });
-});
 beforeEach(async () => {
   await redis.client.flushall();
   client = await openWorkerClient(redis.client, model);
   onTestFinished(() => client.close());
-});
-afterAll(async () => {
-  connection?.disconnect();
-  await redis?.close();
 });
 
 const echo = (items: readonly ScorerItem[]) => items.map(({ inputs }) => ({ outputs: inputs }));

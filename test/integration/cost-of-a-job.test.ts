@@ -22,7 +22,7 @@ import { makeConsumer } from '../../worker/queue/consumer.js';
 import { makeQueue } from '../../worker/queue/redis-queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';
 import { makeResults } from '../../worker/queue/results.js';
-import { openRedis, type TestRedis } from '../harness.js';
+import { openRedisForAll } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { keys } from '../worker-client.js';
 
@@ -47,12 +47,11 @@ const picture: Tensor[] = [
   },
 ];
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let dispatcher: Dispatcher;
 const closers: (() => unknown)[] = [];
 
 beforeAll(async () => {
-  redis = await openRedis();
   const client = await openQueueClient(model, redis.url);
   dispatcher = client.dispatcher;
   const taker = connectConsumer({ url: redis.url, name: 'worker', log });
@@ -81,7 +80,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const close of closers) await close();
-  await redis?.close();
 });
 
 const budgets: readonly (readonly [string, number, readonly Tensor[], Cost])[] = [

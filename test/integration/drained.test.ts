@@ -2,7 +2,7 @@
 // loaded model.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import type { ModelFolder } from '../../shared/registry/folder.js';
@@ -10,17 +10,13 @@ import type { Place } from '../../worker/place.js';
 import { Places } from '../../worker/places.js';
 import { announce } from '../../worker/queue/presence.js';
 import { Rollout } from '../../worker/rollout.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
 const model = makeSampleModel();
 const { queue } = model;
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 /** Begins the rollout of a worker whose model has left the folder. */
 async function openRollout(

@@ -1,6 +1,6 @@
 // Tests the list of jobs against a real Redis, with records and results as API and workers write them.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { type JobStates, makeJobStates } from '../../api/jobs/job-states.js';
 import { makeJobStore } from '../../api/jobs/job-store.js';
@@ -11,20 +11,19 @@ import type { ErrorCode } from '../../shared/errors.js';
 import { keepJobResults } from '../../shared/redis/kept-results.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { packReplies } from '../../shared/wire/reply.js';
-import { openRedis, type TestRedis } from '../harness.js';
+import { openRedisForAll } from '../harness.js';
 
 const keys = makeKeys('job-list');
 const caller = 'caller';
 const bytes = 500_000;
 const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 1 };
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let jobs: Jobs;
 let records: JobRecord[];
 let jobStates: JobStates;
 
 beforeAll(async () => {
-  redis = await openRedis();
   const { client } = redis;
   const webhooks = { partsOf: () => ({ names: [], values: [] }) };
   const store = makeJobStore({ redis: client, keys, jobsMax: 100, webhooks });
@@ -51,8 +50,6 @@ beforeAll(async () => {
   await keepOutputs(queued?.[0], bytes);
   await client.hset(`queue:${records[3]?.queued}`, 'timestamp', Date.now());
 });
-
-afterAll(() => redis?.close());
 
 function makeRecord(at: number): JobRecord {
   const submittedAt = Date.now() + at;

@@ -1,25 +1,22 @@
 // Tests the watch over pending jobs against a real Redis.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { type JobState, makeJobStates } from '../../api/jobs/job-states.js';
 import { JobWatch } from '../../api/jobs/job-watch.js';
 import { makeReadLarge } from '../../api/repeat/large-results.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { packReplies } from '../../shared/wire/reply.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 
 const keys = makeKeys('job-watch');
 const error = { code: 'model_failed', detail: 'It cannot.' } as const;
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let states: ReturnType<typeof makeJobStates>;
 let watch: JobWatch;
 
-beforeAll(async () => {
-  redis = await openRedis();
-});
 beforeEach(async () => {
   await redis.client.flushall();
   const queue = {
@@ -32,7 +29,6 @@ beforeEach(async () => {
   });
   watch = new JobWatch(states);
 });
-afterAll(() => redis?.close());
 
 /** Adds a job to the queue. */
 async function add(id: string, items = 1): Promise<JobRecord> {

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Caller, CallerLimits } from '../../api/access/caller.js';
 import type { Slot } from '../../api/access/limiter.js';
 import { type Limits, makeLimits } from '../../api/access/limits.js';
@@ -11,16 +11,11 @@ import { makeUsage } from '../../api/access/usage.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedis, openRedisForAll, waitUntil } from '../harness.js';
 
 const keys = makeKeys('limits');
 const log = pino({ level: 'silent' });
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 /** Opens the limits of one API instance, which have a connection of their own. */
 async function openInstance(): Promise<Limits> {

@@ -2,14 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { ask, openRedis, startService, type TestRedis } from '../harness.js';
+import { expect, onTestFinished, test } from 'vitest';
+import { ask, openRedisForAll, startService } from '../harness.js';
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 /** Starts an API without workers. Returns its address, and the native decoders in its memory. */
 async function open(models: string) {

@@ -1,6 +1,6 @@
 // Tests how a worker loads a model again that can score nothing more. Redis is real; places stand for loaded models.
 
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import type { ModelFolder } from '../../shared/registry/folder.js';
@@ -8,16 +8,12 @@ import { order } from '../../shared/registry/repository.js';
 import type { Place } from '../../worker/place.js';
 import { Places } from '../../worker/places.js';
 import { Rollout } from '../../worker/rollout.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
 const model = makeSampleModel();
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 /** Begins the rollout of a worker with one model. */
 async function openRollout(prefix: string) {

@@ -6,25 +6,17 @@ import { receiverSettings } from '../../chaos/receiver.js';
 import { type MetricRow, metricTable } from '../../shared/metrics/table.js';
 import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { parseMetrics, type Sample } from '../../top/exposition.js';
-import {
-  ask,
-  openRedis,
-  type Service,
-  startService,
-  type TestRedis,
-  waitUntil,
-} from '../harness.js';
+import { ask, openRedisForAll, type Service, startService, waitUntil } from '../harness.js';
 import { isInstalled, needing, promtool, startPrometheus } from '../prometheus.js';
 import { askGrpc, encodeInfer } from './grpc-client.js';
 
 const model = 'faq-matcher';
 const rows: readonly MetricRow[] = Object.values(metricTable);
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 let ports: { readonly api: number; readonly worker: number };
 
 beforeAll(async () => {
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     models: model,
@@ -37,10 +29,7 @@ beforeAll(async () => {
   ports = { api: Number(api.metricsPort), worker: Number(worker?.probePort) };
 });
 
-afterAll(async () => {
-  await service?.close();
-  await redis?.close();
-});
+afterAll(() => service?.close());
 
 async function scrape(role: 'api' | 'worker'): Promise<string> {
   const { status, headers, body } = await ask(`http://127.0.0.1:${ports[role]}/metrics`);

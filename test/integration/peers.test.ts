@@ -1,18 +1,14 @@
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { openPeers, type Traffic } from '../../api/admission/peers.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { makeRegistry } from '../../shared/registry/registry.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedis, openRedisForAll, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
 const model = makeSampleModel({ batch: { max: 4 } });
 const { queue } = model;
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 /** Derives the number of answers from the clock, so a slow machine cannot change the rate. */
 function answering(perSecond: number, inFlight: number): () => Traffic {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { makeJobStore } from '../../api/jobs/job-store.js';
@@ -7,20 +7,16 @@ import { type Claim, PendingWebhooks } from '../../api/webhooks/pending-webhooks
 import { Places } from '../../api/webhooks/places.js';
 import { nowMs } from '../../shared/clock.js';
 import { makeKeys } from '../../shared/redis/keys.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 
 const origin = 'https://hooks.example.com';
 const keys = makeKeys('pending');
 const turns = keys.webhookTurns(origin);
 const turnsNow = () => redis.client.zrange(turns, '0', '-1');
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let pending: PendingWebhooks;
 
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
 beforeEach(async () => {
   await redis.client.flushall();
   pending = new PendingWebhooks({ redis: redis.client, keys, pendingMax: 10, deadMax: 100 });

@@ -18,7 +18,7 @@ import { makeConsumer } from '../../worker/queue/consumer.js';
 import { makeQueue } from '../../worker/queue/redis-queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';
 import { makeResults } from '../../worker/queue/results.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { keys } from '../worker-client.js';
 
@@ -26,19 +26,15 @@ const log = makeLogger({ role: 'test', level: 'silent' });
 const model = makeSampleModel({ batch: { max: 4 } });
 const wireQueue = model.queues[0] as { name: string; wire: number };
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let taker: Redis;
 
 beforeAll(async () => {
-  redis = await openRedis();
   taker = connectConsumer({ url: redis.url, name: 'worker', log });
   await waitUntilReady(taker);
 });
 beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  taker?.disconnect();
-  await redis?.close();
-});
+afterAll(() => taker?.disconnect());
 
 const textOf = ({ inputs: [input] }: ScorerItem) => decodeStrings(input?.data ?? new Uint8Array());
 

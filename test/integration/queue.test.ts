@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { pino } from 'pino';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../api/queue/queue.js';
 import { nowMs } from '../../shared/clock.js';
 import { makeKeys } from '../../shared/redis/keys.js';
@@ -11,18 +11,14 @@ import { makeItemId } from '../../shared/wire/item-id.js';
 import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/wire/job.js';
 import { priorities } from '../../shared/wire/priority.js';
 import { makeQueue as makeWorkerQueue } from '../../worker/queue/redis-queue.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
 const keys = makeKeys('queue');
 const model = makeSampleModel();
 const name = model.queue;
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 beforeEach(async () => {
   await redis.client.flushall();
 });

@@ -1,24 +1,20 @@
 import { Packr } from 'msgpackr';
 import { pino } from 'pino';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { ReplyStream } from '../../api/queue/reply-stream.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
 import { packReplies, type Reply } from '../../shared/wire/reply.js';
 import { wireVersion } from '../../shared/wire/version.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 
 const keys = makeKeys('stream');
 const key = keys.replies('api-1');
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
 const replyTo = (id: string): Reply => ({ id, outputs: [], timing });
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 beforeEach(async () => {
   await redis.client.flushall();
 });

@@ -1,6 +1,6 @@
 // Tests kept results against a real Redis: what the API claims, and what the workers keep.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, identify } from '../../api/repeat/identity.js';
 import { makeReadLarge } from '../../api/repeat/large-results.js';
 import { makeResults as makeApiResults, type ResultLimits } from '../../api/repeat/results.js';
@@ -13,7 +13,7 @@ import type { Item } from '../../shared/wire/job.js';
 import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { makeResults as makeWorkerResults } from '../../worker/queue/results.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 
 const keys = makeKeys('test');
 const keepMs = 60_000;
@@ -25,15 +25,11 @@ const scoresOf = (id: string, score: number): Reply => ({
   timing,
 });
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 
-beforeAll(async () => {
-  redis = await openRedis();
-});
 beforeEach(async () => {
   await redis.client.flushall();
 });
-afterAll(() => redis?.close());
 
 const many = { resultsMax: 100, bytesMax: 1_000_000 };
 const inApi = (

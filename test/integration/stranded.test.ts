@@ -1,16 +1,12 @@
 import { Queue } from 'bullmq';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { lookForStranded, rememberQueues } from '../../api/versions/stranded.js';
 import type { Logger } from '../../shared/process/log.js';
 import { makeKeys } from '../../shared/redis/keys.js';
-import { openRedis, type TestRedis } from '../harness.js';
+import { openRedisForAll } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 test('jobs in a version that has left, and that no worker has, are warned of', async () => {
   const [known, gone, loaded, answered, other] = [

@@ -8,23 +8,21 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   ask,
-  openRedis,
+  openRedisForAll,
   post,
   root,
   type Service,
   startService,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
 
 const command = path.join(root, 'dist/cli/top.js');
 const model = 'faq-matcher';
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 let worker: string;
 
 beforeAll(async () => {
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     models: model,
@@ -33,10 +31,7 @@ beforeAll(async () => {
   });
   worker = `127.0.0.1:${(await service.workers[0]?.ready)?.probePort}`;
 });
-afterAll(async () => {
-  await service?.close();
-  await redis?.close();
-});
+afterAll(() => service?.close());
 
 const top = (...parameters: string[]) =>
   promisify(execFile)(process.execPath, [command, ...parameters]);

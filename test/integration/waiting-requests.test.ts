@@ -8,14 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { AliveMemory } from '../../bench/alive.js';
 import { makeKeys } from '../../shared/redis/keys.js';
-import {
-  openRedis,
-  queueOf,
-  type Service,
-  startService,
-  type TestRedis,
-  waitUntil,
-} from '../harness.js';
+import { openRedisForAll, queueOf, type Service, startService, waitUntil } from '../harness.js';
 import { askGrpc, encodeInfer } from './grpc-client.js';
 import { photograph, photographs } from './photographs.js';
 
@@ -50,11 +43,10 @@ const alive = new AliveMemory();
 const pictures = photographs.map(photograph);
 const pixels = Buffer.alloc(224 * 224 * 3, 7);
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 
 beforeAll(async () => {
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     models: model,
@@ -64,7 +56,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await service?.close();
-  await redis?.close();
   alive.close();
 });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
 import { JobEnds } from '../../api/jobs/job-ends.js';
 import type { JobRecord } from '../../api/jobs/job-record.js';
@@ -10,14 +10,10 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/process/log.js';
 import { makeKeys } from '../../shared/redis/keys.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedisForAll, waitUntil } from '../harness.js';
 
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let scenes = 0;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
 
 /** Starts a courier, of whose jobs each has failed when it is submitted. */
 function openScene(origin: string, options: Partial<CourierOptions>) {

@@ -3,7 +3,7 @@
 // otherwise, once for all tests.
 
 import { Redis } from 'ioredis';
-import { inject } from 'vitest';
+import { afterAll, inject } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { makeProcess } from './process.js';
 import type { MakeTestServer } from './server.js';
@@ -26,10 +26,21 @@ export interface TestRedis {
   close(): Promise<void>;
 }
 
-/** Starts a private Redis with an append-only file. `make` is for tests that need a certain one. */
-export async function openRedis(
-  options: { parameters?: string[]; make?: MakeTestServer | undefined } = {},
-): Promise<TestRedis> {
+interface RedisOptions {
+  readonly parameters?: readonly string[];
+  /** For tests that need a certain one. */
+  readonly make?: MakeTestServer | undefined;
+}
+
+/** Starts a private Redis for all tests of a file, and closes it after them. */
+export async function openRedisForAll(options?: RedisOptions): Promise<TestRedis> {
+  const redis = await openRedis(options);
+  afterAll(() => redis.close());
+  return redis;
+}
+
+/** Starts a private Redis with an append-only file. */
+export async function openRedis(options: RedisOptions = {}): Promise<TestRedis> {
   const port = await findFreePort();
   const server = (options.make ?? (await findMake()))({
     port,
@@ -73,7 +84,8 @@ async function findMake(): Promise<MakeTestServer> {
 }
 
 async function untilAnswering(url: string): Promise<void> {
-  const probe = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+  // For a minute at least
+  const probe = new Redis(url, { maxRetriesPerRequest: 3000, retryStrategy: () => 20 });
   probe.on('error', () => {});
   await probe.ping();
   probe.disconnect();
