@@ -1,8 +1,13 @@
 // A server that answers as a test says: late, wrongly, or not at all.
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import {
+  createServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo, Server } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 /** What the server does with a request. */
@@ -19,21 +24,24 @@ export async function openPeer(...answers: Answer[]) {
     request.resume();
     answer(response, request);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  const url = `http://127.0.0.1:${port}`;
+  const port = await listenOnFreePort(server);
   return {
-    url,
+    url: `http://127.0.0.1:${port}`,
     requests,
     /** Whether every request was answered, or has ended with its connection. */
     isOver: () => responses.every(({ writableFinished, closed }) => writableFinished || closed),
     keys: () => requests.map(({ headers }) => headers['idempotency-key']),
   };
+}
+
+/** Lets a server listen on 127.0.0.1 until the test ends. Resolves to its port. */
+export async function listenOnFreePort(server: Server | HttpServer): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => {
+    if ('closeAllConnections' in server) server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
 }
 
 export const json =

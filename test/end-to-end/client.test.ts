@@ -1,11 +1,10 @@
 // The TypeScript client against a real API, Redis and worker.
 
-import { once } from 'node:events';
 import { openAsBlob } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
 import {
   type ClassPrediction,
   type Inference,
@@ -16,6 +15,7 @@ import {
 import { type Datatype, datatypes } from '../../shared/tensors/tensors.js';
 import { ask, root } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
+import { listenOnFreePort } from '../peer.js';
 import { type InferenceSite, openInferenceSite } from './inference-site.js';
 
 let site: InferenceSite;
@@ -240,9 +240,8 @@ async function openRelay() {
     else upstream.pipe(socket);
     socket.once('close', () => upstream.destroy());
   });
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
-  onTestFinished(() => void relay.close());
-  const address = relay.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${address.port}`, connections: () => connections };
+  return {
+    url: `http://127.0.0.1:${await listenOnFreePort(relay)}`,
+    connections: () => connections,
+  };
 }

@@ -1,5 +1,4 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
@@ -8,6 +7,7 @@ import process from 'node:process';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { ask, openRedis, post, root, waitUntil } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
 
 /** What redis-server calls itself. The command of its guard holds its path only. */
 const redisServer = 'redis-server 127.0.0.1:';
@@ -160,14 +160,11 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
   });
 
   test('says which port is taken, and leaves nothing running', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    const { port } = taken.address() as { port: number };
+    const port = await listenOnFreePort(createServer());
     const started = spawnStart({ PORT: String(port) });
     expect(await started.closed).toBe(1);
     expect(started.output().split(`got ${port} (EADDRINUSE)`)).toHaveLength(2);
     expect(ourProcesses()).toEqual([]);
-    taken.close();
   });
 
   test('reports every wrong setting at once', async () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type CuttableProxy, openProxy } from '../../chaos/proxy.js';
 import { cuts } from '../../chaos/schedule.js';
@@ -15,6 +15,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
 import { counterName, countFor } from './counter.js';
 import {
   expectAllAnswered,
@@ -50,9 +51,8 @@ describe('API and worker refuse to start', () => {
   });
 
   test('on a Redis that is too old', async () => {
-    const proxy = await openOldRedis(redis.url, '6.0.16');
-    await expectRefusedStart(proxy.url, /Redis 6\.2 or later; got Redis 6\.0\.16\. Upgrade it/);
-    proxy.server.close();
+    const url = await openOldRedis(redis.url, '6.0.16');
+    await expectRefusedStart(url, /Redis 6\.2 or later; got Redis 6\.0\.16\. Upgrade it/);
   });
 
   test('on a Redis that evicts keys when it is full', async () => {
@@ -429,11 +429,8 @@ async function expectRefusedStart(
   );
 }
 
-/** Opens a proxy to a Redis that reports another version. Both versions must be equally long. */
-async function openOldRedis(
-  url: string,
-  version: string,
-): Promise<{ url: string; server: Server }> {
+/** Opens a proxy to a Redis that reports another version. Resolves to its URL. Both versions must be equally long. */
+async function openOldRedis(url: string, version: string): Promise<string> {
   const { port } = new URL(url);
   const server = createServer((near) => {
     const far = connect(Number(port), '127.0.0.1');
@@ -448,8 +445,7 @@ async function openOldRedis(
     near.on('close', () => far.destroy());
     far.on('close', () => near.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `redis://127.0.0.1:${(server.address() as { port: number }).port}`, server };
+  return `redis://127.0.0.1:${await listenOnFreePort(server)}`;
 }
 
 /** Expects a new request to get 503 with Retry-After long before its deadline of 30 s. */

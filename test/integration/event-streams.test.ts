@@ -2,12 +2,13 @@
 
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { anyone, type Caller } from '../../api/access/caller.js';
 import { makeEventStreams } from '../../api/http/event-streams.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { waitUntil } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
 
 const ada: Caller = { id: 'ada', name: 'Ada', scopes: ['jobs'] };
 const bob: Caller = { id: 'bob', name: 'Bob', scopes: ['jobs'] };
@@ -18,16 +19,12 @@ async function openServer(options: Partial<Parameters<typeof makeEventStreams>[0
     ...{ streamsMax: 4, callerStreamsMax: 2, access: { identify: () => ada } },
     ...options,
   });
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    streams.close();
-    server.closeAllConnections();
-    server.close();
-  });
+  const server = createServer();
+  const port = await listenOnFreePort(server);
+  onTestFinished(() => streams.close());
   /** Sends a request. Returns the client's connection, and the answer to be written. */
   const ask = async (): Promise<{ client: Socket; response: ServerResponse }> => {
-    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const client = connect(port, '127.0.0.1');
     client.on('error', () => {});
     client.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
     const [, response] = await once(server, 'request');

@@ -1,12 +1,8 @@
 // When the certificate of an issuer expires, asked of a real server with TLS.
 
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { observeIssuerCertificate } from '../../api/metrics/issuer-certificate.js';
 import { findFreePort } from '../../cli/redis/redis.js';
@@ -14,6 +10,8 @@ import { Instruments } from '../../shared/metrics/instruments.js';
 import { parseMetrics } from '../../top/exposition.js';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { waitUntil } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
+import { makeFolder } from '../unit/sample-model.js';
 
 function observe(issuer: string | undefined) {
   const instruments = new Instruments('api');
@@ -27,17 +25,10 @@ function observe(issuer: string | undefined) {
 const skipped = hasOpenSsl() ? '' : ' (skipped: there is no openssl)';
 
 test.skipIf(!hasOpenSsl())(`is that of its certificate${skipped}`, async () => {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-issuer-'));
-  const { key, certificate } = makeCertificate(directory);
+  const { key, certificate } = makeCertificate(makeFolder({}));
   const cert = readFileSync(certificate);
   const server = createServer({ key: readFileSync(key), cert });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    rmSync(directory, { recursive: true });
-  });
-  const read = observe(`https://localhost:${(server.address() as AddressInfo).port}/tenant/v2.0`);
+  const read = observe(`https://localhost:${await listenOnFreePort(server)}/tenant/v2.0`);
   await waitUntil('it is known', async () => (await read()).length === 1);
   const expiresAt = Date.parse(new X509Certificate(cert).validTo) / 1000;
   expect((await read())[0]?.value).toBe(expiresAt);

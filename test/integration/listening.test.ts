@@ -1,14 +1,10 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createServer } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
-import { ask, openRedis, serviceEnvironment, startProcess, type TestRedis } from '../harness.js';
+import { ask, openRedisForAll, serviceEnvironment, startProcess } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
 
-let redis: TestRedis;
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll();
 
 const start = (environment: NodeJS.ProcessEnv) => {
   const given = { redisUrl: redis.url, models: 'faq-matcher', environment };
@@ -19,10 +15,7 @@ const start = (environment: NodeJS.ProcessEnv) => {
 
 describe('an API that cannot listen names the setting to change', () => {
   test('PORT, if another process has it', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    onTestFinished(() => void taken.close());
-    await once(taken, 'listening');
-    const { port } = taken.address() as AddressInfo;
+    const port = await listenOnFreePort(createServer());
     const child = start({ PORT: String(port) });
     await expect(child.ready).rejects.toThrow(
       /^PORT: expected a port .* at 127.0.0.1; got \d+ \(EADDRINUSE\). Another process has it. Choose/,

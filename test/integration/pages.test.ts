@@ -1,7 +1,6 @@
 // The pages in a real browser, behind the path prefix of a proxy: the docs, an error, and signing in.
 
-import { createServer, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { request as httpRequest } from 'node:http';
 import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -9,6 +8,7 @@ import { findFreePort } from '../../cli/redis/redis.js';
 import { openBrowser, whyNoBrowser } from '../browser.js';
 import { openRedis, startService } from '../harness.js';
 import { openIssuerProcess } from '../issuer.js';
+import { openPeer } from '../peer.js';
 import { openScene } from './http-scene.js';
 
 const prefix = '/ml/scoreline';
@@ -40,7 +40,7 @@ async function openPage(options: BrowserContextOptions = {}): Promise<Page> {
 /** Puts a proxy with a path prefix in front of an API without a queue. Returns the address behind the prefix. */
 async function openBehindPrefix(): Promise<string> {
   const { port } = await openScene({ models: [] });
-  const proxy = createServer((asked, answer) => {
+  const proxy = await openPeer((answer, asked) => {
     const { method, headers, url = '' } = asked;
     if (!url.startsWith(prefix)) return void answer.writeHead(404).end();
     const place = { port, path: url.slice(prefix.length) || '/' };
@@ -50,10 +50,7 @@ async function openBehindPrefix(): Promise<string> {
     });
     asked.pipe(passed);
   });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void proxy.closeAllConnections());
-  onTestFinished(() => void proxy.close());
-  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${prefix}`;
+  return `${proxy.url}${prefix}`;
 }
 
 async function findViolations(page: Page): Promise<string[]> {

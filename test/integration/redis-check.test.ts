@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
@@ -9,7 +9,8 @@ import { findFreePort } from '../../cli/redis/redis.js';
 import { checkRedis } from '../../shared/redis/check.js';
 import { aclRules, neededCommands } from '../../shared/redis/commands.js';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';
-import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { openRedis, openRedisForAll, type TestRedis, waitUntil } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
 import { makeProcess } from '../redis/process.js';
 import {
   openMachine,
@@ -23,13 +24,8 @@ const outerAddress = Object.values(os.networkInterfaces())
   .flat()
   .find((found) => found && !found.internal && !found.address.startsWith('fe80'))?.address;
 
-let redis: TestRedis;
-let address: string;
-beforeAll(async () => {
-  redis = await openRedis({ parameters: ['--databases', '4'] });
-  address = redis.url.replace('redis://', '');
-});
-afterAll(() => redis?.close());
+const redis = await openRedisForAll({ parameters: ['--databases', '4'] });
+const address = redis.url.replace('redis://', '');
 
 /** Checks a URL. Resolves to the lines that were logged. */
 async function check(
@@ -123,7 +119,7 @@ describe('REDIS_URL', () => {
   });
 
   test('to a server of another kind is refused', async () => {
-    const port = await listen(createHttpServer((_request, response) => response.end()));
+    const port = await listenOnFreePort(createHttpServer((_request, response) => response.end()));
     await expectRefused(`redis://127.0.0.1:${port}`, /expected a Redis at 127.0.0.1:\d+; got a se/);
   });
 
@@ -276,7 +272,7 @@ describe('a Redis that is away', () => {
 
   test('ends the wait when the process must end', async () => {
     const silent = createServer();
-    const port = await listen(silent);
+    const port = await listenOnFreePort(silent);
     let connections = 0;
     silent.on('connection', () => connections++);
     const ended = new AbortController();
@@ -301,12 +297,6 @@ async function openTwoNodes() {
     );
   }
   return { part, whole };
-}
-
-async function listen(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  return (server.address() as AddressInfo).port;
 }
 
 /** Returns what makes Redis speak TLS on a port. */

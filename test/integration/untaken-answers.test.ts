@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { pino } from 'pino';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { oneAtATime } from '../../api/http/one-at-a-time.js';
 import { UntakenAnswers } from '../../api/http/untaken-answers.js';
 import { waitUntil } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
 import { makeReply, openScene } from './http-scene.js';
 
 /** More than the system takes for a client that does not read. */
@@ -46,12 +47,9 @@ async function openUntaken(options: {
 /** Starts a server. Returns it, and what connects clients that read nothing by themselves. */
 async function openServer(serve: RequestListener) {
   const server = createServer(serve);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => void server.closeAllConnections());
-  onTestFinished(() => void server.close());
+  const port = await listenOnFreePort(server);
   const connectTo = () =>
-    connect((server.address() as AddressInfo).port, '127.0.0.1')
+    connect(port, '127.0.0.1')
       .on('error', () => {})
       .pause();
   return { server, connectTo };

@@ -1,10 +1,7 @@
 // Tests the parts of `npm run e2e:k8s` that need no cluster.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -16,6 +13,7 @@ import { followPods } from '../../chaos/kubernetes/pods.js';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { makeManifests, writeManifests } from '../../k8s/manifests.js';
 import { root, waitUntil } from '../harness.js';
+import { openPeer } from '../peer.js';
 import { makeFolder } from '../unit/sample-model.js';
 import { azure, filesWith, onAks, sampleValues } from './cluster.js';
 
@@ -137,18 +135,14 @@ test('pods are followed from their first sight to their end', () => {
 });
 
 test('the relay passes requests on, and the end of a connection', async () => {
-  const server = createServer((_request, response) => {
-    response.setHeader('Connection', 'close').end('hello');
-  }).listen(0, '127.0.0.1');
-  onTestFinished(() => void server.close());
-  await once(server, 'listening');
+  const peer = await openPeer((response) => response.setHeader('Connection', 'close').end('hello'));
   const port = await findFreePort();
   // As in a pod, the code is an argument.
   const code = readFileSync(path.join(root, 'dist/chaos/kubernetes/relay.js'), 'utf8');
   const relay = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     env: {
       RELAY_HOST: '127.0.0.1',
-      RELAY_TO: String((server.address() as AddressInfo).port),
+      RELAY_TO: new URL(peer.url).port,
       RELAY_PORT: String(port),
     },
     stdio: 'inherit',

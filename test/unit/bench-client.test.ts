@@ -1,9 +1,9 @@
 // The benchmarks' HTTP client reads answers that arrive in pieces, of a known length or in chunks.
 
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import { expect, onTestFinished, test } from 'vitest';
 import { encodeRequest, makeClient } from '../../bench/client.js';
+import { openPeer } from '../peer.js';
 
 const body = JSON.stringify({ text: 'a'.repeat(40_000) });
 
@@ -17,15 +17,9 @@ test.each<[string, (response: ServerResponse) => void]>([
     },
   ],
 ])('an answer with %s is read to its end, and then the next one', async (_, respond) => {
-  const server = createServer((request, response) =>
-    request.resume().on('end', () => respond(response)),
-  );
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const client = makeClient((server.address() as AddressInfo).port);
-  onTestFinished(() => {
-    client.close();
-    server.close();
-  });
+  const { url } = await openPeer((response, request) => request.on('end', () => respond(response)));
+  const client = makeClient(Number(new URL(url).port));
+  onTestFinished(client.close);
   for (let time = 0; time < 2; time++) {
     const answer = await client.ask(encodeRequest({ pathname: '/', body: '{}' }));
     expect(answer).toMatchObject({ status: 200, body });

@@ -1,6 +1,5 @@
 // Tests the parts of webhooks that need no Redis.
 
-import http from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { JobEnds } from '../../api/jobs/job-ends.js';
@@ -10,6 +9,7 @@ import { follow, nextLookAt } from '../../api/webhooks/courier.js';
 import { makePoster } from '../../api/webhooks/post.js';
 import { sign } from '../../api/webhooks/signature.js';
 import { openReceiver, type ReceiverAnswer } from '../../chaos/receiver.js';
+import { openPeer } from '../peer.js';
 
 const record = (items: string[]) =>
   ({ id: 'job', items, deadlineAt: 1e15, webhook: 'http://localhost/' }) as unknown as JobRecord;
@@ -190,7 +190,7 @@ describe('an attempt', () => {
 
   test('reads no more of an endless answer than it needs', async () => {
     let sent = 0;
-    const server = http.createServer((_request, response) => {
+    const { url: origin } = await openPeer((response) => {
       const write = () => {
         if (response.destroyed) return;
         sent += 65_536;
@@ -198,16 +198,9 @@ describe('an attempt', () => {
       };
       write();
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as { port: number };
-    const origin = `http://127.0.0.1:${port}`;
     const options = { attemptMs: 60_000, concurrentMax: 1, resolve: async () => [] };
     const poster = makePoster({ origin, networks: ['127.0.0.0/8'] }, options);
-    onTestFinished(() => {
-      poster.close();
-      server.closeAllConnections();
-      server.close();
-    });
+    onTestFinished(() => poster.close());
     expect(await poster.post({ url: origin, body: '{}', headers: {} })).toMatchObject({
       outcome: 'delivered',
     });
