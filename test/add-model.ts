@@ -1,18 +1,17 @@
 // Adds models as `npm run models -- add` does, without a terminal. A process for each would take most of the time of
 // the tests, so only some are.
 
-import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
 import { addModel } from '../cli/models/add.js';
 import { coerceError } from '../shared/errors.js';
-import { root } from './harness.js';
+import { runCommand } from './command.js';
 import { makeFolder } from './unit/sample-model.js';
 
 export interface Added {
-  readonly code: number;
+  readonly code: number | null;
   readonly said: string;
   readonly folder: string;
 }
@@ -38,18 +37,13 @@ export async function addIn(folder: string, parameters: readonly string[]): Prom
 }
 
 /** Runs the command in a process of its own. */
-export function addByCommand(folder: string, parameters: readonly string[]): Promise<Added> {
-  const program = path.join(root, 'dist/cli/models.js');
-  const env = { ...process.env, MODELS_DIR: path.join(folder, 'models') };
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [program, 'add', ...parameters],
-      { cwd: folder, env },
-      (error, stdout, stderr) =>
-        resolve({ code: Number(error?.code ?? 0), said: `${stdout}${stderr}`, folder }),
-    );
+export async function addByCommand(folder: string, parameters: readonly string[]): Promise<Added> {
+  const env = { MODELS_DIR: path.join(folder, 'models') };
+  const { code, out, err } = await runCommand('models', ['add', ...parameters], {
+    cwd: folder,
+    env,
   });
+  return { code, said: `${out}${err}`, folder };
 }
 
 /** Expects an error without a stack, and no model. */

@@ -1,20 +1,10 @@
 // A network for tests that takes tokens as BERT does, and whose embeddings can be worked out by hand: each
 // word has two numbers, and the special tokens have none.
 
-import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  elementTypes,
-  floats,
-  graph,
-  integer,
-  integers,
-  node,
-  onnxModel,
-  tensor,
-  value,
-} from './onnx.js';
+import { elementTypes, floats, integer, integers, node, onnxModel, tensor, value } from './onnx.js';
+import { sourceOf } from './unit/sample-model.js';
 
 const { FP32: float, INT64: long } = elementTypes;
 
@@ -73,32 +63,28 @@ const one = tensor('one', long, [1], Buffer.from(new BigInt64Array([1n]).buffer)
 const inputs = [value('input_ids', long, ['N', 'T']), value('attention_mask', long, ['N', 'T'])];
 
 /** Answers with the vectors of all tokens. */
-export const bare = onnxModel(
-  graph({
-    nodes: [lookUp],
-    constants: [table],
-    inputs: [...inputs, value('token_type_ids', long, ['N', 'T'])],
-    outputs: [value('hidden', float, ['N', 'T', 2])],
-  }),
-);
+export const bare = onnxModel({
+  nodes: [lookUp],
+  constants: [table],
+  inputs: [...inputs, value('token_type_ids', long, ['N', 'T'])],
+  outputs: [value('hidden', float, ['N', 'T', 2])],
+});
 
 /** Has a vector for each of four positions, too. */
-const positioned = onnxModel(
-  graph({
-    nodes: [
-      node('Gather', ['vectors', 'input_ids'], ['words']),
-      node('Gather', ['places', 'position_ids'], ['at']),
-      node('Add', ['words', 'at'], ['hidden']),
-    ],
-    constants: [table, tensor('places', float, [4, 2], floats(new Array<number>(8).fill(0)))],
-    inputs: [value('input_ids', long, ['N', 'T']), value('position_ids', long, ['N', 'T'])],
-    outputs: [value('hidden', float, ['N', 'T', 2])],
-  }),
-);
+const positioned = onnxModel({
+  nodes: [
+    node('Gather', ['vectors', 'input_ids'], ['words']),
+    node('Gather', ['places', 'position_ids'], ['at']),
+    node('Add', ['words', 'at'], ['hidden']),
+  ],
+  constants: [table, tensor('places', float, [4, 2], floats(new Array<number>(8).fill(0)))],
+  inputs: [value('input_ids', long, ['N', 'T']), value('position_ids', long, ['N', 'T'])],
+  outputs: [value('hidden', float, ['N', 'T', 2])],
+});
 
 /** Answers with the mean of the vectors, of length 1, as models/minilm does. */
 export const pooled = onnxModel(
-  graph({
+  {
     nodes: [
       lookUp,
       node('Cast', ['attention_mask'], ['mask'], integer('to', float)),
@@ -110,13 +96,13 @@ export const pooled = onnxModel(
     constants: [table, one],
     inputs,
     outputs: [value('embedding', float, ['N', 2])],
-  }),
+  },
   17,
 );
 
 /** Answers with the mean of the vectors of all tokens, those of the padding included. */
 const unmasked = onnxModel(
-  graph({
+  {
     nodes: [
       lookUp,
       node('ReduceMean', ['hidden'], ['mean'], integers('axes', [1])),
@@ -125,7 +111,7 @@ const unmasked = onnxModel(
     constants: [table, one],
     inputs: [value('input_ids', long, ['N', 'T'])],
     outputs: [value('embedding', float, ['N', 2])],
-  }),
+  },
   17,
 );
 
@@ -152,8 +138,8 @@ export function addEmbeddingModel(
     version: 1,
     description: 'Embeds colours.',
     source: {
-      ...describe('model.onnx', network),
-      tokenizer: describe('tokenizer.json', rules),
+      ...sourceOf('model.onnx', network),
+      tokenizer: sourceOf('tokenizer.json', rules),
     },
     input: { kind: 'text', tokensMax: 6 },
     network: {
@@ -170,9 +156,4 @@ export function addEmbeddingModel(
   writeFileSync(path.join(folder, 'model.onnx'), network);
   writeFileSync(path.join(folder, 'tokenizer.json'), rules);
   writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
-}
-
-function describe(file: string, content: Buffer) {
-  const sha256 = createHash('sha256').update(content).digest('hex');
-  return { file, bytes: content.length, sha256 };
 }

@@ -22,10 +22,22 @@ export const elementTypes: Readonly<Record<Datatype, number>> = {
   UINT64: 13,
 };
 
+export interface GraphParts {
+  readonly nodes: Buffer[];
+  readonly constants?: Buffer[];
+  readonly inputs: Buffer[];
+  readonly outputs: Buffer[];
+}
+
 /** Encodes a whole model file around a graph. */
-export function onnxModel(whole: Buffer, version = 13): Buffer {
+export function onnxModel(parts: GraphParts, version = 13): Buffer {
   const opset = [field(1, ''), field(2, version)];
-  return Buffer.concat([field(1, 8), field(7, whole), field(8, Buffer.concat(opset))]);
+  return Buffer.concat([field(1, 8), field(7, graph(parts)), field(8, Buffer.concat(opset))]);
+}
+
+/** Adds an entry to the metadata of a model. */
+export function withMetadata(model: Buffer, key: string, text: string): Buffer {
+  return Buffer.concat([model, field(14, Buffer.concat([field(1, key), field(2, text)]))]);
 }
 
 /** Describes a value that is a sequence of tensors, and so not a tensor. */
@@ -34,12 +46,7 @@ export function sequence(name: string, type: number): Buffer {
   return Buffer.concat([field(1, name), field(2, field(4, field(1, element)))]);
 }
 
-export function graph(parts: {
-  nodes: Buffer[];
-  constants?: Buffer[];
-  inputs: Buffer[];
-  outputs: Buffer[];
-}): Buffer {
+export function graph(parts: GraphParts): Buffer {
   return Buffer.concat([
     ...parts.nodes.map((bytes) => field(1, bytes)),
     field(2, 'graph'),

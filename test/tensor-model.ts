@@ -1,11 +1,11 @@
 // Models of the kind tensors for tests: a small network with a manifest that declares it.
 
-import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DeclaredTensor, Network } from '../shared/manifest/network.js';
 import type { Datatype } from '../shared/tensors/tensors.js';
-import { elementTypes, graph, node, onnxModel, value } from './onnx.js';
+import { elementTypes, node, onnxModel, value } from './onnx.js';
+import { sourceOf } from './unit/sample-model.js';
 
 /** Adds a model to a models folder. Some keys of its manifest can be others. */
 export function addTensorModel(
@@ -22,23 +22,17 @@ export function addTensorModel(
 ): void {
   const { name, nodes, constants = [], network, file = network, changes = {} } = model;
   const folder = path.join(directory, name);
-  const bytes = onnxModel(
-    graph({
-      nodes,
-      constants,
-      inputs: file.inputs.map(toValue),
-      outputs: file.outputs.map(toValue),
-    }),
-  );
+  const bytes = onnxModel({
+    nodes,
+    constants,
+    inputs: file.inputs.map(toValue),
+    outputs: file.outputs.map(toValue),
+  });
   const manifest = {
     name,
     version: 1,
     description: 'A model of the kind tensors.',
-    source: {
-      file: 'model.onnx',
-      bytes: bytes.length,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-    },
+    source: sourceOf('model.onnx', bytes),
     input: { kind: 'tensors' },
     output: { kind: 'tensors' },
     network,

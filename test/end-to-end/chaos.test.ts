@@ -1,8 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { createServer } from 'node:net';
-import path from 'node:path';
-import process from 'node:process';
 import { describe, expect, test } from 'vitest';
 import { sign } from '../../api/webhooks/signature.js';
 import { makeClient, type Outcome } from '../../chaos/client.js';
@@ -15,15 +11,15 @@ import { isPassed, makeTally, type Summary } from '../../chaos/tally.js';
 import { targets } from '../../chaos/targets.js';
 import { makeTimeline } from '../../chaos/timeline.js';
 import { judgeWebhooks } from '../../chaos/told.js';
-import { root, waitUntil } from '../harness.js';
-import { runSeeded } from './seeded-command.js';
+import { runCommand, runSeeded } from '../command.js';
+import { waitUntil } from '../harness.js';
+import { listenOnFreePort } from '../peer.js';
 
-const program = path.join(root, 'dist/cli/chaos.js');
 const secret = Buffer.from(receiverSecret.slice('whsec_'.length), 'base64');
 
 describe('chaos', () => {
   test('loses no request, and answers none wrongly, twice or never', async () => {
-    const { exitCode, summary, said } = await runSeeded<Summary>(program, [
+    const { exitCode, summary, said } = await runSeeded<Summary>('chaos', [
       '--seconds',
       '20',
       '--seed',
@@ -59,7 +55,7 @@ describe('chaos', () => {
 
 describe('the chaos of jobs', () => {
   test('ends each in one state, the right one, and tells of each', async () => {
-    const { exitCode, said, summary } = await runSeeded<JobsSummary>(program, [
+    const { exitCode, said, summary } = await runSeeded<JobsSummary>('chaos', [
       '--jobs',
       '200',
       '--seed',
@@ -131,14 +127,12 @@ describe('the chaos harness', () => {
     ],
     [['--target', 'cloud'], /--target: expected one of scoreline, .*; got cloud/],
     [['--target', 'compose'], /Expected a Docker engine; got/],
-  ])('says why it cannot start with %j', (parameters, reason) => {
-    const { status, stderr } = spawnSync(process.execPath, [program, ...parameters], {
-      env: { ...process.env, DOCKER_HOST: 'tcp://127.0.0.1:1' },
-      encoding: 'utf8',
-    });
-    expect(stderr).toMatch(reason);
-    expect(stderr).not.toMatch(/logs are in/);
-    expect(status).toBe(1);
+  ])('says why it cannot start with %j', async (parameters, reason) => {
+    const env = { DOCKER_HOST: 'tcp://127.0.0.1:1' };
+    const { code, err } = await runCommand('chaos', parameters, { env });
+    expect(err).toMatch(reason);
+    expect(err).not.toMatch(/logs are in/);
+    expect(code).toBe(1);
   });
 
   test('counts an answer to another request as wrong', () => {
@@ -232,11 +226,9 @@ describe('the chaos harness', () => {
         if (when === 'later') setTimeout(() => socket.write(response), 20);
       });
       socket.on('error', () => {});
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    });
     const { tally, summarize } = makeBench();
-    const { port } = server.address() as { port: number };
-    const address = { host: '127.0.0.1', port };
+    const address = { host: '127.0.0.1', port: await listenOnFreePort(server) };
     const client = makeClient({ address, onAnsweredTwice: tally.recordAnsweredTwice });
     expect(await client.ask(Buffer.from('GET / HTTP/1.1\r\n\r\n'), 5000)).toMatchObject({
       type: 'response',
@@ -245,7 +237,6 @@ describe('the chaos harness', () => {
     await waitUntil('the second response counts', () => summarize().answered_twice === 1);
     expect(isPassed(summarize())).toBe(false);
     client.close();
-    server.close();
   });
 });
 

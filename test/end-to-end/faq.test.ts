@@ -1,14 +1,13 @@
 // Tests `npm run faq` as a command, and the FAQ that it makes as a service, with a small model of embeddings in
 // place of models/minilm.
 
-import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
-import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readFaq } from '../../faq/read.js';
+import { type Ran, runCommand } from '../command.js';
 import { addEmbeddingModel } from '../embedding-model.js';
-import { openRedis, post, root, type Service, startService, type TestRedis } from '../harness.js';
+import { openRedisForAll, post, type Service, startService } from '../harness.js';
 import { writeFolder } from '../unit/sample-model.js';
 
 const csv = `question,answer,paraphrases
@@ -34,27 +33,10 @@ const folder = writeFolder({
 });
 const models = path.join(folder, 'models');
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
+const faq = (...parameters: string[]) =>
+  runCommand('faq', parameters, { cwd: folder, env: { MODELS_DIR: models } });
 
-function faq(...parameters: string[]): Promise<Ran> {
-  const program = path.join(root, 'dist/cli/faq.js');
-  const env = { ...process.env, MODELS_DIR: models };
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [program, ...parameters],
-      { cwd: folder, env },
-      (error, stdout, stderr) =>
-        resolve({ code: Number(error?.code ?? 0), out: stdout, err: stderr }),
-    );
-  });
-}
-
-let redis: TestRedis;
+const redis = await openRedisForAll();
 let service: Service;
 let made: Ran;
 
@@ -62,7 +44,6 @@ beforeAll(async () => {
   addEmbeddingModel(models, 'minilm', { output: { pooling: 'none' }, batch: { max: 1 } });
   addEmbeddingModel(models, 'colours');
   made = await faq('shop.csv', '--name', 'shop', '--train', '--evaluate');
-  redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
     models: 'shop,colours',
@@ -72,7 +53,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await service?.close();
-  await redis?.close();
   rmSync(folder, { recursive: true, force: true });
 });
 

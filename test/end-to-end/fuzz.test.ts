@@ -1,9 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
-import process from 'node:process';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { writeProblemPage } from '../../api/pages/problem-page.js';
 import { type Answer, readAnswer } from '../../fuzz/answer.js';
@@ -14,10 +11,10 @@ import { makeFindFault } from '../../fuzz/judge.js';
 import { makeOriginals } from '../../fuzz/originals.js';
 import { isPassed, type Summary } from '../../fuzz/tally.js';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
+import { runCommand, runSeeded } from '../command.js';
 import { root } from '../harness.js';
-import { runSeeded } from './seeded-command.js';
+import { listenOnFreePort } from '../peer.js';
 
-const program = path.join(root, 'dist/cli/fuzz.js');
 const keyOf = (id: string) => `scl_${id.padEnd(10, '0')}_${id.repeat(40).slice(0, 36)}`;
 const callers: Callers = {
   score: keyOf('score'),
@@ -32,7 +29,7 @@ const findFault = makeFindFault(callers);
 
 test('mutated requests find nothing, and the service is well afterwards', async () => {
   const parameters = ['--requests', '2500', '--seed', '7', '--clients', '16'];
-  const { exitCode, said, summary } = await runSeeded<Summary>(program, parameters);
+  const { exitCode, said, summary } = await runSeeded<Summary>('fuzz', parameters);
   expect({ exitCode, isPassed: isPassed(summary) }, said).toEqual({ exitCode: 0, isPassed: true });
   expect(summary.requests).toBeGreaterThanOrEqual(2500);
   expect(summary.right).toBeGreaterThan(10);
@@ -42,12 +39,10 @@ test('mutated requests find nothing, and the service is well afterwards', async 
   }
 }, 300_000);
 
-test('a faulty option is named', () => {
-  const { status, stderr } = spawnSync(process.execPath, [program, '--seed', 'x'], {
-    encoding: 'utf8',
-  });
-  expect(stderr).toBe('--seed: expected a whole number above 0; got x\n');
-  expect(status).toBe(1);
+test('a faulty option is named', async () => {
+  const { code, err } = await runCommand('fuzz', ['--seed', 'x']);
+  expect(err).toBe('--seed: expected a whole number above 0; got x\n');
+  expect(code).toBe(1);
 });
 
 test('each route of the API is among the requests that are mutated', async () => {
@@ -208,14 +203,9 @@ describe('a client of the fuzz run', () => {
   async function openSender(answer: (socket: Socket) => void) {
     const server = createServer((socket) => {
       socket.on('error', () => {}).on('data', () => answer(socket));
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as { port: number };
-    const sender = makeSender({ host: '127.0.0.1', port });
-    onTestFinished(() => {
-      sender.close();
-      server.close();
     });
+    const sender = makeSender({ host: '127.0.0.1', port: await listenOnFreePort(server) });
+    onTestFinished(() => sender.close());
     return sender;
   }
 

@@ -10,7 +10,6 @@
 // print stands in comments that begin with `prints:`. An ellipsis stands for the rest.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   cpSync,
   existsSync,
@@ -33,6 +32,7 @@ import { root, waitUntil } from '../harness.js';
 import { compile, installClient } from '../packed-client.js';
 import { environmentOfTests, findPython, hasPython, requirements } from '../python.js';
 import { readSnippets, type Snippet } from '../snippets.js';
+import { sourceOf } from '../unit/sample-model.js';
 
 const run = promisify(execFile);
 const pythons = process.env.SNIPPET_PYTHONS?.split(':') ?? [];
@@ -234,8 +234,7 @@ async function tryManifest({ code }: Snippet, { directory, clone, environment }:
   const folder = path.join(clone, 'models', name);
   if (!existsSync(path.join(folder, 'model.onnx'))) return;
   const onnx = readFileSync(path.join(folder, 'model.onnx'));
-  const sha256 = createHash('sha256').update(onnx).digest('hex');
-  const source = `source: { file: model.onnx, bytes: ${onnx.length}, sha256: ${sha256} }`;
+  const source = `source: ${JSON.stringify(sourceOf('model.onnx', onnx))}`;
   writeFileSync(path.join(folder, 'model.yaml'), code.replace(/^source: .*$/m, source));
   const check = [path.join(root, 'dist/cli/models.js'), 'check', name];
   const { stdout } = await run(process.execPath, check, { env: environment });

@@ -1,10 +1,11 @@
 // From a trained model to a served answer: adds what the training programs here have written, serves it, and compares
 // each answer with that of the original.
 
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { runCommand } from '../command.js';
 import { ask, openRedis, post, root, startService } from '../harness.js';
 
 /** held-out.json of test/exporters/held_out.py */
@@ -95,20 +96,11 @@ function readHeldOut(folder: string): HeldOut {
   return JSON.parse(readFileSync(path.join(folder, 'held-out.json'), 'utf8'));
 }
 
-function add(directory: string, parameters: string[]): Promise<string> {
-  const program = path.join(root, 'dist/cli/models.js');
-  const options = { cwd: root, env: { ...process.env, MODELS_DIR: directory } };
-  return new Promise((resolve, reject) => {
-    execFile(
-      process.execPath,
-      [program, 'add', ...parameters],
-      options,
-      (error, stdout, stderr) => {
-        if (error) reject(new Error(`models add ${parameters.join(' ')}:\n${stdout}${stderr}`));
-        else resolve(stdout);
-      },
-    );
-  });
+async function add(directory: string, parameters: string[]): Promise<string> {
+  const env = { MODELS_DIR: directory };
+  const { code, out, err } = await runCommand('models', ['add', ...parameters], { env });
+  if (code !== 0) throw new Error(`models add ${parameters.join(' ')}:\n${out}${err}`);
+  return out;
 }
 
 async function compare(url: string, model: string, heldOut: HeldOut) {

@@ -3,7 +3,6 @@
 // once. "1230007" gives class 7 after 123,000 rounds. A number of 19 digits never ends in practice.
 // A text that is not a number makes the model throw.
 
-import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -22,6 +21,7 @@ import {
   tensor,
   value,
 } from '../onnx.js';
+import { sourceOf } from '../unit/sample-model.js';
 
 export const counterName = 'counter';
 /** An input that never ends. */
@@ -60,11 +60,7 @@ export function writeCounter(
     name: counterName,
     version: options.version,
     description: 'Counts as far as its input says.',
-    source: {
-      file: 'model.onnx',
-      bytes: network.length,
-      sha256: createHash('sha256').update(network).digest('hex'),
-    },
+    source: sourceOf('model.onnx', network),
     input: { kind: 'text' },
     output: { kind: 'classification', labels: 'labels.txt', top: 1 },
     batch: { max: batchMax },
@@ -90,7 +86,7 @@ function makeGraph(): Buffer {
     inputs: [value('round', int64, []), value('go', bool, []), value('value', float, [])],
     outputs: [value('goOn', bool, []), value('next', float, [])],
   });
-  const whole = graph({
+  return onnxModel({
     nodes: [
       node('Cast', ['text'], ['number'], integer('to', int64)),
       node('Mod', ['number', 'ten'], ['digit']),
@@ -109,7 +105,6 @@ function makeGraph(): Buffer {
     inputs: [value('text', string, ['N'])],
     outputs: [value('output', float, ['N', 10])],
   });
-  return onnxModel(whole);
 }
 
 const version = '1';

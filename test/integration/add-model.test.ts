@@ -11,45 +11,39 @@ import {
   externalTensor,
   field,
   floats,
-  graph,
   integer,
   integers,
   node,
   onnxModel,
   tensor,
   value,
+  withMetadata,
 } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 const { FP32: float, INT64: long } = elementTypes;
 
 /** A network whose scores are the means of the colours of a picture, below 0. */
-const colours = onnxModel(
-  graph({
-    nodes: [
-      node('GlobalAveragePool', ['picture'], ['means']),
-      node('Flatten', ['means'], ['flat']),
-      node('Neg', ['flat'], ['scores']),
-    ],
-    inputs: [value('picture', float, ['N', 3, 8, 6])],
-    outputs: [value('scores', float, ['N', 3])],
-  }),
-);
-const names = Buffer.concat([
-  field(1, 'names'),
-  field(2, `{0: 'red', 1: "green's", 2: 'dark blue'}`),
-]);
+const colours = onnxModel({
+  nodes: [
+    node('GlobalAveragePool', ['picture'], ['means']),
+    node('Flatten', ['means'], ['flat']),
+    node('Neg', ['flat'], ['scores']),
+  ],
+  inputs: [value('picture', float, ['N', 3, 8, 6])],
+  outputs: [value('scores', float, ['N', 3])],
+});
+const named = withMetadata(colours, 'names', `{0: 'red', 1: "green's", 2: 'dark blue'}`);
 
 describe('npm run models -- add', () => {
   test('makes a model of pictures, with the labels of its metadata, and softmax for logits', async () => {
-    const network = Buffer.concat([colours, field(14, names)]);
-    const files = { 'models/.keep': '', 'colours.onnx': network };
+    const files = { 'models/.keep': '', 'colours.onnx': named };
     const { code, said, folder } = await addByCommand(makeFolder(files), ['colours.onnx']);
     expect(said).toContain('colours: image, because its only input is a picture');
     expect(said).toContain('/v1/models/colours/score');
     expect(code).toBe(0);
     expect(readManifest(path.join(folder, 'models/colours'))).toMatchObject({
-      source: { file: 'model.onnx', bytes: network.length },
+      source: { file: 'model.onnx', bytes: named.length },
       input: { kind: 'image', width: 6, height: 8, tensor: 'float32-nchw' },
       output: { kind: 'classification', activation: 'softmax' },
       batch: { max: 32 },
@@ -60,18 +54,16 @@ describe('npm run models -- add', () => {
 
   /** Means of the channels of a picture with the channels last, which an operator turns into the scores. */
   const channelsLast = (operator: string, others: { nodes: Buffer[]; outputs: Buffer[] }) =>
-    onnxModel(
-      graph({
-        nodes: [
-          node('ReduceMean', ['picture'], ['means'], integers('axes', [1, 2])),
-          node('Flatten', ['means'], ['flat']),
-          node(operator, ['flat'], ['scores']),
-          ...others.nodes,
-        ],
-        inputs: [value('picture', float, ['N', 8, 6, 3])],
-        outputs: [...others.outputs, value('scores', float, ['N', 3])],
-      }),
-    );
+    onnxModel({
+      nodes: [
+        node('ReduceMean', ['picture'], ['means'], integers('axes', [1, 2])),
+        node('Flatten', ['means'], ['flat']),
+        node(operator, ['flat'], ['scores']),
+        ...others.nodes,
+      ],
+      inputs: [value('picture', float, ['N', 8, 6, 3])],
+      outputs: [...others.outputs, value('scores', float, ['N', 3])],
+    });
 
   test('makes a model of pictures with the channels last, and of several labels by probabilities', async () => {
     const network = channelsLast('Identity', { nodes: [], outputs: [] });
@@ -104,17 +96,15 @@ describe('npm run models -- add', () => {
   });
 
   test('makes two labels of one score, and a sigmoid of a logit', async () => {
-    const network = onnxModel(
-      graph({
-        nodes: [
-          node('GlobalAveragePool', ['picture'], ['means']),
-          node('Flatten', ['means'], ['flat']),
-          node('Neg', ['flat'], ['score']),
-        ],
-        inputs: [value('picture', float, ['N', 1, 8, 6])],
-        outputs: [value('score', float, ['N', 1])],
-      }),
-    );
+    const network = onnxModel({
+      nodes: [
+        node('GlobalAveragePool', ['picture'], ['means']),
+        node('Flatten', ['means'], ['flat']),
+        node('Neg', ['flat'], ['score']),
+      ],
+      inputs: [value('picture', float, ['N', 1, 8, 6])],
+      outputs: [value('score', float, ['N', 1])],
+    });
     const files = { 'dark.onnx': network, 'two.txt': 'dark\nbright\n' };
     const { code, said, folder } = await add(files, 'dark.onnx', '--labels', 'two.txt');
     expect(said).toContain('activation is sigmoid');
@@ -126,13 +116,11 @@ describe('npm run models -- add', () => {
   });
 
   test('answers pictures with the tensors of a network that scores no classes', async () => {
-    const network = onnxModel(
-      graph({
-        nodes: [node('Identity', ['picture'], ['mask'])],
-        inputs: [value('picture', float, [1, 3, 8, 6])],
-        outputs: [value('mask', float, [1, 3, 8, 6])],
-      }),
-    );
+    const network = onnxModel({
+      nodes: [node('Identity', ['picture'], ['mask'])],
+      inputs: [value('picture', float, [1, 3, 8, 6])],
+      outputs: [value('mask', float, [1, 3, 8, 6])],
+    });
     const { code, said, folder } = await add({ 'mask.onnx': network }, 'mask.onnx');
     expect(said).toContain('no output is a row of scores, so it answers with its tensors');
     expect(said).toContain('of one, since the file fixes the first dimension');
@@ -158,13 +146,11 @@ describe('npm run models -- add', () => {
 
   test('makes a table of columns, and counts classes that the file leaves open', async () => {
     const axis = integer('axis', 1);
-    const network = onnxModel(
-      graph({
-        nodes: [node('Concat', ['age', 'weight'], ['scores'], axis)],
-        inputs: [value('age', float, ['N', 1]), value('weight', float, ['N', 1])],
-        outputs: [value('scores', float, ['N', 'C'])],
-      }),
-    );
+    const network = onnxModel({
+      nodes: [node('Concat', ['age', 'weight'], ['scores'], axis)],
+      inputs: [value('age', float, ['N', 1]), value('weight', float, ['N', 1])],
+      outputs: [value('scores', float, ['N', 'C'])],
+    });
     const files = { 'model.onnx': network, 'names.txt': 'young\nold\n' };
     const { code, said, folder } = await add(
       files,
@@ -186,15 +172,12 @@ describe('npm run models -- add', () => {
       columns: [{ name: 'age in years', datatype: 'number', missing: 'NaN' }],
     };
     const told = JSON.stringify({ input, output: { kind: 'regression' } });
-    const row = onnxModel(
-      graph({
-        nodes: [node('Neg', ['row'], ['value'])],
-        inputs: [value('row', float, ['N', 1])],
-        outputs: [value('value', float, ['N', 1])],
-      }),
-    );
-    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
-    const files = { 'ages.onnx': Buffer.concat([row, field(14, entry)]) };
+    const row = onnxModel({
+      nodes: [node('Neg', ['row'], ['value'])],
+      inputs: [value('row', float, ['N', 1])],
+      outputs: [value('value', float, ['N', 1])],
+    });
+    const files = { 'ages.onnx': withMetadata(row, 'scoreline', told) };
     const { code, said, folder } = await add(files, 'ages.onnx');
     expect(said).toContain('ages: table, because its exporter says so');
     expect(code).toBe(0);
@@ -209,15 +192,12 @@ describe('npm run models -- add', () => {
     const columns = ['a', 'b'].map((name) => ({ name, datatype: 'number' }));
     const input = { kind: 'table', columns };
     const told = JSON.stringify({ input, output: { kind: 'tensors' } });
-    const row = onnxModel(
-      graph({
-        nodes: [node('Neg', ['row'], ['variable'])],
-        inputs: [value('row', float, ['N', 2])],
-        outputs: [value('variable', float, ['N', 2])],
-      }),
-    );
-    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
-    const files = { 'two.onnx': Buffer.concat([row, field(14, entry)]) };
+    const row = onnxModel({
+      nodes: [node('Neg', ['row'], ['variable'])],
+      inputs: [value('row', float, ['N', 2])],
+      outputs: [value('variable', float, ['N', 2])],
+    });
+    const files = { 'two.onnx': withMetadata(row, 'scoreline', told) };
     const { code, said, folder } = await add(files, 'two.onnx');
     expect(said).toContain('answer     all outputs of the network, as its exporter says');
     expect(code).toBe(0);
@@ -226,20 +206,18 @@ describe('npm run models -- add', () => {
   });
 
   test('takes the scores of a forest, a little above 1, for probabilities', async () => {
-    const network = onnxModel(
-      graph({
-        nodes: [
-          node('Mul', ['row', 'zero'], ['nothing']),
-          node('Add', ['nothing', 'scores'], ['out']),
-        ],
-        constants: [
-          tensor('zero', float, [1], floats([0])),
-          tensor('scores', float, [2], floats([1.0000001, 0])),
-        ],
-        inputs: [value('row', float, ['N', 2])],
-        outputs: [value('out', float, ['N', 2])],
-      }),
-    );
+    const network = onnxModel({
+      nodes: [
+        node('Mul', ['row', 'zero'], ['nothing']),
+        node('Add', ['nothing', 'scores'], ['out']),
+      ],
+      constants: [
+        tensor('zero', float, [1], floats([0])),
+        tensor('scores', float, [2], floats([1.0000001, 0])),
+      ],
+      inputs: [value('row', float, ['N', 2])],
+      outputs: [value('out', float, ['N', 2])],
+    });
     const { said, folder } = await add({ 'f.onnx': network }, 'f.onnx', '--kind', 'table');
     expect(said).not.toContain('softmax');
     expect(readManifest(path.join(folder, 'models/f')).output).toMatchObject({
@@ -248,14 +226,12 @@ describe('npm run models -- add', () => {
   });
 
   test('serves other networks by their tensors, with external data, one by one if they must', async () => {
-    const network = onnxModel(
-      graph({
-        nodes: [node('Add', ['x', 'weights'], ['y'])],
-        constants: [externalTensor('weights', float, [1, 4], { location: 'weights.bin' })],
-        inputs: [value('x', float, [1, 4])],
-        outputs: [value('y', float, [1, 4])],
-      }),
-    );
+    const network = onnxModel({
+      nodes: [node('Add', ['x', 'weights'], ['y'])],
+      constants: [externalTensor('weights', float, [1, 4], { location: 'weights.bin' })],
+      inputs: [value('x', float, [1, 4])],
+      outputs: [value('y', float, [1, 4])],
+    });
     const files = { 'adder.onnx': network, 'weights.bin': floats([1, 2, 3, 4]) };
     const { code, said, folder } = await add(files, 'adder.onnx');
     expect(said).toContain('adder: tensors');
@@ -292,13 +268,11 @@ describe('npm run models -- add', () => {
 
   /** A matrix of two columns, whose numbers are the scores. */
   const matrix = (datatype: number, first: number | string = 'N') =>
-    onnxModel(
-      graph({
-        nodes: [node('Neg', ['row'], ['scores'])],
-        inputs: [value('row', datatype, [first, 2])],
-        outputs: [value('scores', datatype, [first, 2])],
-      }),
-    );
+    onnxModel({
+      nodes: [node('Neg', ['row'], ['scores'])],
+      inputs: [value('row', datatype, [first, 2])],
+      outputs: [value('scores', datatype, [first, 2])],
+    });
 
   test.each([
     ['float32', float],
@@ -331,16 +305,14 @@ describe('npm run models -- add', () => {
     const map = field(5, Buffer.concat([field(1, 8), field(2, field(1, field(1, float)))]));
     const maps = Buffer.concat([field(1, 'maps'), field(2, field(4, field(1, map)))]);
     const zipMap = node('ZipMap', ['row'], ['maps'], labels);
-    const network = onnxModel(
-      graph({
-        nodes: [
-          node('ArgMax', ['row'], ['label'], integer('axis', 1)),
-          Buffer.concat([zipMap, field(7, 'ai.onnx.ml')]),
-        ],
-        inputs: [value('row', float, ['N', 2])],
-        outputs: [value('label', long, ['N', 1]), maps],
-      }),
-    );
+    const network = onnxModel({
+      nodes: [
+        node('ArgMax', ['row'], ['label'], integer('axis', 1)),
+        Buffer.concat([zipMap, field(7, 'ai.onnx.ml')]),
+      ],
+      inputs: [value('row', float, ['N', 2])],
+      outputs: [value('label', long, ['N', 1]), maps],
+    });
     const domain = field(8, Buffer.concat([field(1, 'ai.onnx.ml'), field(2, 3)]));
     const files = { 'models/.keep': '', 'm.onnx': Buffer.concat([network, domain]) };
     const folder = makeFolder(files);
@@ -355,17 +327,15 @@ describe('npm run models -- add', () => {
 
   test('serves bytes of pictures as they are, in half precision too, and lets --set decide', async () => {
     const pictures = (datatype: number) =>
-      onnxModel(
-        graph({
-          nodes: [
-            node('Cast', ['picture'], ['floats'], integer('to', float)),
-            node('GlobalAveragePool', ['floats'], ['means']),
-            node('Flatten', ['means'], ['scores']),
-          ],
-          inputs: [value('picture', datatype, ['N', 3, 8, 6])],
-          outputs: [value('scores', float, ['N', 3])],
-        }),
-      );
+      onnxModel({
+        nodes: [
+          node('Cast', ['picture'], ['floats'], integer('to', float)),
+          node('GlobalAveragePool', ['floats'], ['means']),
+          node('Flatten', ['means'], ['scores']),
+        ],
+        inputs: [value('picture', datatype, ['N', 3, 8, 6])],
+        outputs: [value('scores', float, ['N', 3])],
+      });
     const files = {
       'models/.keep': '',
       'bytes.onnx': pictures(elementTypes.UINT8),
@@ -397,9 +367,8 @@ describe('npm run models -- add', () => {
   test('says that a network scales the pixels itself if its exporter does', async () => {
     const picture = { kind: 'image', width: 6, height: 8, tensor: 'float32-nchw', scale: 1 };
     const told = JSON.stringify({ input: picture });
-    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
     const { code, folder } = await add(
-      { 'k.onnx': Buffer.concat([colours, field(14, entry)]) },
+      { 'k.onnx': withMetadata(colours, 'scoreline', told) },
       'k.onnx',
     );
     expect(code).toBe(0);
@@ -413,19 +382,18 @@ describe('npm run models -- add', () => {
     const input = { kind: 'table', columns: [{ name: 'row', datatype: 'category', categories }] };
     const told = JSON.stringify({ input, output: { kind: 'regression' } });
     const network = onnxModel(
-      graph({
+      {
         nodes: [
           node('Equal', ['row', 'row'], ['same']),
           node('Cast', ['same'], ['value'], integer('to', float)),
         ],
         inputs: [value('row', elementTypes.BYTES, ['N', 1])],
         outputs: [value('value', float, ['N', 1])],
-      }),
+      },
       19,
     );
-    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
     const { code, folder } = await add(
-      { 'k.onnx': Buffer.concat([network, field(14, entry)]) },
+      { 'k.onnx': withMetadata(network, 'scoreline', told) },
       'k.onnx',
     );
     expect(code).toBe(0);
@@ -433,13 +401,11 @@ describe('npm run models -- add', () => {
   });
 
   const whole = value('x', long, ['N']);
-  const copy = onnxModel(
-    graph({
-      nodes: [node('Identity', ['x'], ['y'])],
-      inputs: [whole],
-      outputs: [value('y', long, ['N'])],
-    }),
-  );
+  const copy = onnxModel({
+    nodes: [node('Identity', ['x'], ['y'])],
+    inputs: [whole],
+    outputs: [value('y', long, ['N'])],
+  });
   const two = { 'm/colours.onnx': colours, 'm/labels.txt': 'a\nb\n' };
   const wrong: [
     what: string,
@@ -479,10 +445,7 @@ describe('npm run models -- add', () => {
     [
       'sections of a manifest that are none',
       {
-        'a.onnx': Buffer.concat([
-          colours,
-          field(14, Buffer.concat([field(1, 'scoreline'), field(2, '[]')])),
-        ]),
+        'a.onnx': withMetadata(colours, 'scoreline', '[]'),
       },
       ['a.onnx'],
       'expected sections of a manifest in the metadata "scoreline"',

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { readManifest } from '../../shared/manifest/file.js';
 import { add, addIn, expectRefusal } from '../add-model.js';
 import { bare, pooled, tokenizerRules } from '../embedding-model.js';
-import { elementTypes, floats, graph, integers, node, onnxModel, tensor, value } from '../onnx.js';
+import { elementTypes, floats, integers, node, onnxModel, tensor, value } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 const { FP32: float, INT64: long } = elementTypes;
@@ -18,19 +18,17 @@ function scoring(
   const inputs = ['input_ids', 'attention_mask', 'token_type_ids'];
   const numbers = Array.from({ length: 16 }, (_, at) => at - 8);
   const named = first ? [first, ...others] : others;
-  return onnxModel(
-    graph({
-      nodes: [
-        node('Gather', ['numbers', 'input_ids'], ['each']),
-        node('ReduceMax', ['each'], ['largest'], integers('axes', [axis])),
-        node('Flatten', ['largest'], [String(first?.[0])]),
-        ...others.map(([name]) => node('Identity', ['each'], [name])),
-      ],
-      constants: [tensor('numbers', float, [8, 2], floats(numbers))],
-      inputs: inputs.map((name) => value(name, long, ['N', tokens])),
-      outputs: named.map(([name, shape]) => value(name, float, shape)),
-    }),
-  );
+  return onnxModel({
+    nodes: [
+      node('Gather', ['numbers', 'input_ids'], ['each']),
+      node('ReduceMax', ['each'], ['largest'], integers('axes', [axis])),
+      node('Flatten', ['largest'], [String(first?.[0])]),
+      ...others.map(([name]) => node('Identity', ['each'], [name])),
+    ],
+    constants: [tensor('numbers', float, [8, 2], floats(numbers))],
+    inputs: inputs.map((name) => value(name, long, ['N', tokens])),
+    outputs: named.map(([name, shape]) => value(name, float, shape)),
+  });
 }
 
 const tokenizer = JSON.stringify(tokenizerRules);

@@ -1,32 +1,25 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
-import process from 'node:process';
 import { strToU8, zipSync } from 'fflate';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { download } from '../../worker/files/download.js';
+import { type Ran, runCommand } from '../command.js';
 import { root, waitUntil } from '../harness.js';
+import type { Answer } from '../peer.js';
+import { sampleManifest, sourceOf, writeFolder } from '../unit/sample-model.js';
+import { photograph } from './photographs.js';
 
 const file = randomBytes(1_000_000);
 const otherFile = randomBytes(file.length);
 const half = file.length / 2;
 
+// The tests run at once, so none of them has hooks of its own.
 const endings: (() => void)[] = [];
 
 afterAll(() => {
@@ -35,7 +28,6 @@ afterAll(() => {
 
 /** A Python package index in a folder, with one wheel. */
 function placeWheel(): Buffer {
-  const folder = path.dirname(temporaryTarget());
   const about = 'Metadata-Version: 2.1\nName: sample\nVersion: 1.0.0\n';
   const tags = 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n';
   const files = {
@@ -45,9 +37,8 @@ function placeWheel(): Buffer {
     'sample-1.0.0.dist-info/RECORD': strToU8(''),
   };
   const wheel = Buffer.from(zipSync(files));
-  writeFileSync(path.join(folder, 'sample-1.0.0-py3-none-any.whl'), wheel);
   vi.stubEnv('PIP_NO_INDEX', '1');
-  vi.stubEnv('PIP_FIND_LINKS', folder);
+  vi.stubEnv('PIP_FIND_LINKS', makeFolder({ 'sample-1.0.0-py3-none-any.whl': wheel }));
   onTestFinished(() => void vi.unstubAllEnvs());
   return wheel;
 }
@@ -57,12 +48,13 @@ describe.skipIf(!hasPip)('a Python package (needs pip)', () => {
   it('is taken from the index of this machine, and must be the one that was named', async () => {
     const wheel = placeWheel();
     const target = temporaryTarget();
-    const wanted = { bytes: wheel.length, sha256: sha256(wheel) };
+    const { bytes, sha256 } = sourceOf('', wheel);
+    const wanted = { bytes, sha256 };
     const others = { onProgress: () => {}, onRetry: () => {} };
     await download({ urls: ['pypi:sample==1.0.0'], file: target, ...wanted, ...others });
     expectContent(target, wheel);
 
-    const other = { ...wanted, sha256: sha256(otherFile) };
+    const other = { ...wanted, sha256: sourceOf('', otherFile).sha256 };
     const again = { urls: ['pypi:sample==1.0.0'], file: temporaryTarget(), ...other, ...others };
     await expect(download(again)).rejects.toThrow(/expected the SHA-256/);
     const missing = { ...again, urls: ['pypi:sample==2.0.0'] };
@@ -245,7 +237,7 @@ describe.concurrent('npm run models -- pull', () => {
   it('names every mirror that failed, keeps the part, and resumes the next time', async () => {
     const answers: Answer[] = [];
     const missing = await serve(sendStatus(404));
-    const cut = await serve((request, response) => answers.shift()?.(request, response));
+    const cut = await serve((response, request) => answers.shift()?.(response, request));
     const models = temporaryModels({ urls: [missing.url, cut.url] });
 
     answers.push(sendFirstHalf(models.file), sendStatus(503));
@@ -281,7 +273,7 @@ describe.concurrent('npm run models -- list', () => {
     const absent = await runModels(temporaryModels({ urls: ['http://127.0.0.1:9/'] }), 'list');
     expect(absent).toMatchObject({ code: 0, err: '' });
     expect(absent.out).toMatch(/^small +1\.0 MB +not here; npm run models -- pull small$/m);
-    expect(absent.out).toContain('A model for this test.');
+    expect(absent.out).toContain('A model for tests.');
 
     const models = temporaryModels({ urls: [] });
     const alone = await runModels(models, 'list');
@@ -322,8 +314,12 @@ describe.concurrent('npm run models -- check', () => {
     const models = temporaryModels({ urls: [], content: otherFile });
     const run = await runModels(models, 'check', 'small');
     expect(run.code).toBe(1);
-    expect(run.err).toContain(`expected ${file.length} bytes with SHA-256 ${sha256(file)}`);
-    expect(run.err).toContain(`got ${otherFile.length} bytes with ${sha256(otherFile)}`);
+    expect(run.err).toContain(
+      `expected ${file.length} bytes with SHA-256 ${sourceOf('', file).sha256}`,
+    );
+    expect(run.err).toContain(
+      `got ${otherFile.length} bytes with ${sourceOf('', otherFile).sha256}`,
+    );
   });
 
   it('says how to get a missing file', async () => {
@@ -372,8 +368,6 @@ describe.concurrent('npm run models -- check', () => {
   });
 });
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
-
 interface Mirror {
   readonly url: string;
   /** The Range header of each request so far. */
@@ -384,7 +378,7 @@ async function serve(answer: Answer): Promise<Mirror> {
   const ranges: Mirror['ranges'] = [];
   const server = createServer((request, response) => {
     ranges.push(request.headers.range);
-    void answer(request, response);
+    answer(response, request);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   endings.push(() => {
@@ -397,7 +391,7 @@ async function serve(answer: Answer): Promise<Mirror> {
 
 /** Sends a file, or the requested range of it, unless told to ignore ranges. */
 function sendFile(content: Buffer, options: { ignoreRange?: boolean } = {}): Answer {
-  return (request, response) => {
+  return (response, request) => {
     const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
     if (!range || options.ignoreRange) {
       response.writeHead(200, { 'content-length': content.length }).end(content);
@@ -417,17 +411,17 @@ function sendFile(content: Buffer, options: { ignoreRange?: boolean } = {}): Ans
 }
 
 function sendStatus(status: number): Answer {
-  return (_request, response) => void response.writeHead(status).end('no');
+  return (response) => response.writeHead(status).end('no');
 }
 
 function cutOnce(target: string, answer: Answer): Answer {
   const answers = [sendFirstHalf(target)];
-  return (request, response) => (answers.shift() ?? answer)(request, response);
+  return (response, request) => (answers.shift() ?? answer)(response, request);
 }
 
 /** Sends half the file, and breaks the connection once the client has written that half. */
 function sendFirstHalf(target: string): Answer {
-  return async (_request, response) => {
+  return async (response) => {
     response.writeHead(200, { 'content-length': file.length });
     response.write(file.subarray(0, half));
     await halfIsWritten(target, response);
@@ -437,7 +431,7 @@ function sendFirstHalf(target: string): Answer {
 
 /** Sends a wrong file without its length: first a piece, and, once the client has written that, too much. */
 function sendLongerFile(target: string): Answer {
-  return async (_request, response) => {
+  return async (response) => {
     response.writeHead(200);
     response.write(otherFile.subarray(0, half));
     await halfIsWritten(target, response);
@@ -462,7 +456,7 @@ async function downloadFrom(urls: string[], target: string) {
     urls,
     file: target,
     bytes: file.length,
-    sha256: sha256(file),
+    sha256: sourceOf('', file).sha256,
     onProgress: (bytesDone) => progress.push(bytesDone),
     onRetry: (reason) => retries.push(reason),
   });
@@ -480,19 +474,17 @@ async function failure(work: Promise<unknown>): Promise<ScorelineError> {
 
 /** Compares by length and checksum. Nobody can read a failure message of a million bytes. */
 function expectContent(target: string, content: Buffer): void {
-  const found = readFileSync(target);
-  const describe = (bytes: Buffer) => ({ bytes: bytes.length, sha256: sha256(bytes) });
-  expect(describe(found)).toEqual(describe(content));
+  expect(sourceOf('', readFileSync(target))).toEqual(sourceOf('', content));
 }
 
-function temporaryFolder(): string {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-download-'));
+function makeFolder(files: Record<string, unknown>): string {
+  const folder = writeFolder(files);
   endings.push(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
 function temporaryTarget(): string {
-  return path.join(temporaryFolder(), 'model.onnx');
+  return path.join(makeFolder({}), 'model.onnx');
 }
 
 interface Models {
@@ -502,29 +494,15 @@ interface Models {
 
 /** Makes a models folder with one model, `small`. */
 function temporaryModels(options: { urls: string[]; content?: Buffer }): Models {
-  const directory = temporaryFolder();
-  const folder = path.join(directory, 'small');
-  mkdirSync(folder);
-  const manifest = {
-    name: 'small',
-    version: '1',
-    description: 'A model for this test.',
-    source: {
-      file: 'model.onnx',
-      bytes: file.length,
-      sha256: sha256(file),
-      urls: options.urls,
+  const directory = makeFolder({
+    'small/model.yaml': {
+      ...{ ...sampleManifest, name: 'small' },
+      source: { ...sourceOf('model.onnx', file), urls: options.urls },
     },
-    input: { kind: 'text' },
-    output: { kind: 'classification', labels: 'labels.txt' },
-    example: { input: 'Hello', expected: { label: 'one' } },
-  };
-  // JSON is valid YAML.
-  writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
-  writeFileSync(path.join(folder, 'labels.txt'), '1 one\n2 two\n');
-  const target = path.join(folder, 'model.onnx');
-  if (options.content) writeFileSync(target, options.content);
-  return { directory, file: target };
+    'small/labels.txt': '1 cat\n2 dog\n',
+    ...(options.content && { 'small/model.onnx': options.content }),
+  });
+  return { directory, file: path.join(directory, 'small/model.onnx') };
 }
 
 /** Makes a models folder with a copy of efficientnet-lite0, and changes its manifest or labels. */
@@ -533,41 +511,22 @@ function copyOfEfficientNet(
   changeLabels = (text: string) => text,
 ): Models {
   const original = path.join(root, 'models/efficientnet-lite0');
-  const directory = temporaryFolder();
-  const folder = path.join(directory, 'efficientnet-lite0');
-  mkdirSync(folder);
-  symlinkSync(path.join(original, 'model.onnx'), path.join(folder, 'model.onnx'));
-  copyFileSync(path.join(root, 'test/photographs/chelsea.png'), path.join(folder, 'chelsea.png'));
   const manifest = readFileSync(path.join(original, 'model.yaml'), 'utf8').replace(
     /input: .*chelsea\.png/,
     'input: chelsea.png',
   );
-  writeFileSync(path.join(folder, 'model.yaml'), changeManifest(manifest));
   const labels = readFileSync(path.join(root, 'models/imagenet-1k.txt'), 'utf8');
-  writeFileSync(path.join(directory, 'imagenet-1k.txt'), changeLabels(labels));
-  return { directory, file: path.join(folder, 'model.onnx') };
+  const directory = makeFolder({
+    'efficientnet-lite0/model.yaml': changeManifest(manifest),
+    'efficientnet-lite0/chelsea.png': photograph('chelsea.png'),
+    'imagenet-1k.txt': changeLabels(labels),
+  });
+  const file = path.join(directory, 'efficientnet-lite0/model.onnx');
+  symlinkSync(path.join(original, 'model.onnx'), file);
+  return { directory, file };
 }
 
 /** Runs the built command, like `npm run models` after its build. */
-function runModels(
-  models: Models,
-  ...parameters: string[]
-): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, [path.join(root, 'dist/cli/models.js'), ...parameters], {
-    env: { ...process.env, MODELS_DIR: models.directory },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let out = '';
-  let err = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    err += text;
-  });
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, out, err })));
-}
-
-function sha256(content: Buffer): string {
-  return createHash('sha256').update(content).digest('hex');
+function runModels(models: Models, ...parameters: string[]): Promise<Ran> {
+  return runCommand('models', parameters, { env: { MODELS_DIR: models.directory } });
 }

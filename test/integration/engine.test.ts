@@ -24,7 +24,7 @@ import {
 } from '../../worker/engine/engine.js';
 import { openInstances, threadsOfCopies } from '../../worker/engine/instances.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
-import { elementTypes, graph, node, onnxModel, sequence, value } from '../onnx.js';
+import { elementTypes, type GraphParts, node, onnxModel, sequence, value } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 const device = {
@@ -37,8 +37,8 @@ const device = {
 const automatic = { ...device, threads: 0 };
 const { FP32: float } = elementTypes;
 
-function writeModel(parts: Parameters<typeof graph>[0]): string {
-  const bytes = onnxModel(graph(parts));
+function writeModel(parts: GraphParts): string {
+  const bytes = onnxModel(parts);
   return path.join(makeFolder({ 'model.onnx': bytes }), 'model.onnx');
 }
 

@@ -2,38 +2,31 @@
 // API, workers and commands.
 
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { text as readAll } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { parseMetrics } from '../../top/exposition.js';
+import { runCommand } from '../command.js';
 import { addCounter, counterName } from '../failures/counter.js';
 import {
   ask,
   type LogLine,
-  openRedis,
+  openRedisForAll,
   post,
   root,
   serviceEnvironment,
   startProcess,
   startService,
-  type TestRedis,
   waitUntil,
 } from '../harness.js';
-import { elementTypes, externalTensor, graph, inDomain, node, onnxModel, value } from '../onnx.js';
-import { makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
+import { elementTypes, externalTensor, inDomain, node, onnxModel, value } from '../onnx.js';
+import { makeFolder, sampleLabels, sampleManifest, sourceOf } from '../unit/sample-model.js';
 import { askGrpc, encodeInfer } from './grpc-client.js';
 
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await openRedis();
-});
-afterAll(() => redis.close());
+const redis = await openRedisForAll();
 
 /** The models that only a worker can tell to be wrong, by the content of their ONNX files. */
 const unusable = {
@@ -46,14 +39,14 @@ const unusable = {
 function networkOf(nodes: Buffer[], constants: Buffer[] = []): Buffer {
   const inputs = [value('text', elementTypes.BYTES, ['N'])];
   const outputs = [value('scores', elementTypes.FP32, ['N', 5])];
-  return onnxModel(graph({ nodes, constants, inputs, outputs }));
+  return onnxModel({ nodes, constants, inputs, outputs });
 }
 
 function addModel(directory: string, name: string, onnx: string | Buffer): void {
   const folder = path.join(directory, name);
   mkdirSync(folder);
-  const sha256 = createHash('sha256').update(onnx).digest('hex');
-  const source = { file: 'model.onnx', bytes: Math.max(1, onnx.length), sha256 };
+  const described = sourceOf('model.onnx', onnx);
+  const source = { ...described, bytes: Math.max(1, described.bytes) };
   writeFileSync(
     path.join(folder, 'model.yaml'),
     JSON.stringify({ ...sampleManifest, name, source }),
@@ -218,22 +211,22 @@ describe('with some models that cannot be served', () => {
     const list = await runModels(directory, 'list');
     expect(list.code).toBe(0);
     expect(list.out).toContain(counterName);
-    expect(list.errors).toMatch(/^half is left out: .*half\/model.yaml: source: /);
+    expect(list.err).toMatch(/^half is left out: .*half\/model.yaml: source: /);
     const one = await runModels(directory, 'check', counterName);
-    expect(one).toMatchObject({ code: 0, errors: '' });
+    expect(one).toMatchObject({ code: 0, err: '' });
 
     const all = await runModels(directory, 'check');
     expect(all.code).toBe(1);
     expect(all.out).toContain('"digit 1" at 1, as expected');
     for (const name of ['half', 'fileless', 'failing', ...Object.keys(unusable)]) {
-      expect(all.errors).toContain(name);
+      expect(all.err).toContain(name);
     }
     // ONNX Runtime itself would write in colour.
-    expect(all.errors).not.toContain('\u001b');
-    expect(all.errors.match(/cannot be read at byte 0/g)).toHaveLength(1);
-    expect(all.errors.match(/"acme.vision.Rotate"/g)).toHaveLength(1);
-    expect(all.errors.match(/"..\/elsewhere.bin"/g)).toHaveLength(1);
-    expect(all.errors.match(/Cast/g)).toHaveLength(1);
+    expect(all.err).not.toContain('\u001b');
+    expect(all.err.match(/cannot be read at byte 0/g)).toHaveLength(1);
+    expect(all.err.match(/"acme.vision.Rotate"/g)).toHaveLength(1);
+    expect(all.err.match(/"..\/elsewhere.bin"/g)).toHaveLength(1);
+    expect(all.err.match(/Cast/g)).toHaveLength(1);
   });
 });
 
@@ -264,24 +257,12 @@ describe('with no model that can be served', () => {
 
   test.each(['list', 'check'])('the command `%s` fails with the reasons', async (command) => {
     const directory = makeFolder({ 'half/model.yaml': 'name: half\n' });
-    const { code, errors } = await runModels(directory, command);
+    const { code, err } = await runModels(directory, command);
     expect(code).toBe(1);
-    expect(errors).toContain('half/model.yaml: source: ');
+    expect(err).toContain('half/model.yaml: source: ');
   });
 });
 
 /** Runs a command of `npm run models`. */
-async function runModels(directory: string, ...parameters: string[]) {
-  const child = spawn(process.execPath, ['dist/cli/models.js', ...parameters], {
-    cwd: root,
-    env: { ...process.env, MODELS_DIR: directory },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const [out, errors, code] = await Promise.all([
-    readAll(child.stdout),
-    readAll(child.stderr),
-    exited,
-  ]);
-  return { code, out, errors };
-}
+const runModels = (directory: string, ...parameters: string[]) =>
+  runCommand('models', parameters, { env: { MODELS_DIR: directory } });

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -8,44 +7,36 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { filesOf } from '../../shared/registry/files.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
 import { ensureModelFiles } from '../../worker/files/model-files.js';
-import { errorOf, makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
+import { openPeer } from '../peer.js';
+import {
+  errorOf,
+  makeFolder,
+  sampleLabels,
+  sampleManifest,
+  sourceOf,
+} from '../unit/sample-model.js';
 
 /** The shortest of all ONNX files: the name of its maker. */
 const content = '\x12\x09a network';
-const sha256 = createHash('sha256').update(content).digest('hex');
+const described = sourceOf('model.onnx', content);
 const log = makeLogger({ role: 'test', level: 'silent' });
 
 /** Serves the file, and counts how often it was asked for. */
 async function serve(answer = content, status = 200) {
-  let asked = 0;
-  const server = createServer((_request, response) => {
-    asked++;
-    response.writeHead(status).end(answer);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}/model.onnx`, asked: () => asked };
+  const { url, requests } = await openPeer((response) => response.writeHead(status).end(answer));
+  return { url: `${url}/model.onnx`, asked: () => requests.length };
 }
 
 function read(options: { urls?: string[]; file?: string; cache?: string }): Model {
   const { urls = [], file, cache } = options;
-  const source = {
-    file: 'model.onnx',
-    bytes: content.length,
-    sha256,
-    urls,
-  };
   const directory = makeFolder({
-    'sample/model.yaml': { ...sampleManifest, source },
+    'sample/model.yaml': { ...sampleManifest, source: { ...described, urls } },
     'sample/labels.txt': sampleLabels,
     ...(file !== undefined && { 'sample/model.onnx': file }),
   });
@@ -109,7 +100,7 @@ describe('the file of a model', () => {
 
   test('is downloaded with its external data, each beside the other', async () => {
     const mirror = await serve();
-    const hashed = { bytes: content.length, sha256, urls: [mirror.url] };
+    const hashed = { ...described, urls: [mirror.url] };
     const source = {
       ...hashed,
       file: 'onnx/model.onnx',

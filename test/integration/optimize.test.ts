@@ -1,6 +1,5 @@
 // Tests `npm run models -- optimize` with ONNX Runtime's real tools, and a small network.
 
-import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
@@ -8,36 +7,31 @@ import { describe, expect, test } from 'vitest';
 import { optimizeModel } from '../../cli/models/optimize.js';
 import { transform } from '../../cli/models/optimizing/tools.js';
 import { root } from '../harness.js';
-import { elementTypes, floats, graph, node, onnxModel, tensor, value } from '../onnx.js';
+import { elementTypes, floats, node, onnxModel, tensor, value } from '../onnx.js';
 import { hasPython, requirements } from '../python.js';
-import { makeFolder } from '../unit/sample-model.js';
+import { makeFolder, sourceOf } from '../unit/sample-model.js';
 
 const { FP32: float } = elementTypes;
 const width = 32;
 
 /** A network that says which third of a row is the largest. */
-const network = onnxModel(
-  graph({
-    nodes: [
-      node('MatMul', ['row', 'weights'], ['logits']),
-      node('Softmax', ['logits'], ['scores']),
-    ],
-    constants: [
-      tensor(
-        'weights',
-        float,
-        [width, 3],
-        floats(
-          Array.from({ length: width * 3 }, (_, at) =>
-            Math.floor(at / 3) % 3 === at % 3 ? 1 : -0.2,
-          ),
+const network = onnxModel({
+  nodes: [node('MatMul', ['row', 'weights'], ['logits']), node('Softmax', ['logits'], ['scores'])],
+  constants: [
+    tensor(
+      'weights',
+      float,
+      [width, 3],
+      floats(
+        Array.from({ length: width * 3 }, (_, at) =>
+          Math.floor(at / 3) % 3 === at % 3 ? 1 : -0.2,
         ),
       ),
-    ],
-    inputs: [value('row', float, ['N', width])],
-    outputs: [value('scores', float, ['N', 3])],
-  }),
-);
+    ),
+  ],
+  inputs: [value('row', float, ['N', width])],
+  outputs: [value('scores', float, ['N', 3])],
+});
 
 const columns = Array.from({ length: width }, (_, at) => `c${at}`);
 const rowOf = (best: number, at: number) =>
@@ -51,10 +45,7 @@ function makeModel(): string {
     name: 'thirds',
     version: 1,
     description: 'Which third is the largest.',
-    source: {
-      ...{ file: 'model.onnx', bytes: network.length },
-      sha256: createHash('sha256').update(network).digest('hex'),
-    },
+    source: sourceOf('model.onnx', network),
     input: { kind: 'table', columns: columns.map((name) => ({ name, datatype: 'number' })) },
     output: { kind: 'classification', labels: '../shared.txt' },
     network: {
@@ -109,7 +100,7 @@ describe.skipIf(!hasPython)('optimize (needs Python 3.11)', () => {
     expect(score).toBeGreaterThan(0.9);
     expect(load(text)).toMatchObject({
       version: '1-int8',
-      source: { bytes: file.length, sha256: createHash('sha256').update(file).digest('hex') },
+      source: sourceOf('model.onnx', file),
       output: { labels: '../../shared.txt' },
     });
     expect(load(readFileSync(path.join(models, 'thirds/traffic.yaml'), 'utf8'))).toEqual({
@@ -164,20 +155,17 @@ describe.skipIf(!hasPython)('optimize (needs Python 3.11)', () => {
     const folder = makeModel();
     const plain = path.join(folder, 'models/plain');
     mkdirSync(plain);
-    const bytes = onnxModel(
-      graph({
-        nodes: [node('Softmax', ['row'], ['scores'])],
-        inputs: [value('row', float, ['N', 3])],
-        outputs: [value('scores', float, ['N', 3])],
-      }),
-    );
+    const bytes = onnxModel({
+      nodes: [node('Softmax', ['row'], ['scores'])],
+      inputs: [value('row', float, ['N', 3])],
+      outputs: [value('scores', float, ['N', 3])],
+    });
     writeFileSync(path.join(plain, 'model.onnx'), bytes);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
     writeFileSync(
       path.join(plain, 'model.yaml'),
       JSON.stringify({
         ...{ name: 'plain', version: 1, description: 'Nothing.' },
-        source: { file: 'model.onnx', bytes: bytes.length, sha256 },
+        source: sourceOf('model.onnx', bytes),
         ...{ input: { kind: 'tensors' }, output: { kind: 'tensors' } },
         network: {
           inputs: [{ name: 'row', datatype: 'FP32', shape: ['N', 3] }],

@@ -17,7 +17,7 @@ import {
   bigints,
   elementTypes,
   floats,
-  graph,
+  type GraphParts,
   integer,
   node,
   onnxModel,
@@ -35,22 +35,20 @@ const { FP32: float, BYTES: string, INT64: int64, BOOL: bool } = elementTypes;
  * parts of the network and some keys of the manifest can be others.
  */
 async function open(
-  parts: Partial<Parameters<typeof graph>[0]> = {},
+  parts: Partial<GraphParts> = {},
   changes: Record<string, unknown> = {},
   openLog: Logger = log,
 ) {
-  const bytes = onnxModel(
-    graph({
-      nodes: [
-        node('Cast', ['text'], ['number'], integer('to', float)),
-        node('Mul', ['number', 'ones'], ['scores']),
-      ],
-      constants: [tensor('ones', float, [5], floats([1, 2, 3, 4, 5]))],
-      inputs: [value('text', string, ['N', 1])],
-      outputs: [value('scores', float, ['N', 5])],
-      ...parts,
-    }),
-  );
+  const bytes = onnxModel({
+    nodes: [
+      node('Cast', ['text'], ['number'], integer('to', float)),
+      node('Mul', ['number', 'ones'], ['scores']),
+    ],
+    constants: [tensor('ones', float, [5], floats([1, 2, 3, 4, 5]))],
+    inputs: [value('text', string, ['N', 1])],
+    outputs: [value('scores', float, ['N', 5])],
+    ...parts,
+  });
   const folder = makeFolder({ 'model.onnx': bytes });
   const example = { input: '1', expected: { label: 'hare' } };
   const model = makeSampleModel({ example, batch: { max: 4 }, ...changes });

@@ -1,17 +1,15 @@
 // `npm run audit` and `npm run sbom`, with the real npm. The audit service is one of this test.
 
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import process from 'node:process';
 import { json as readJson } from 'node:stream/consumers';
 import { createGunzip } from 'node:zlib';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readRuntimePackages } from '../../cli/generating/licences.js';
 import { findFreePort } from '../../cli/redis/redis.js';
+import { runCommand } from '../command.js';
 import { root } from '../harness.js';
+import { openPeer } from '../peer.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 interface Advisory {
@@ -22,10 +20,11 @@ interface Advisory {
 /** Starts a registry that knows these advisories. Resolves to its address and what it was asked. */
 async function openRegistry(advisories: readonly Advisory[], status = 200) {
   const asked: string[][] = [];
-  const server = createServer(async (request, response) => {
+  const { url } = await openPeer(async (response, request) => {
     const answer = (body: unknown) => response.writeHead(status).end(JSON.stringify(body));
     // npm also asks which versions there are, to find one without the fault.
-    if (request.method !== 'POST') return answer({ name: request.url?.slice(1), versions: {} });
+    if (request.method !== 'POST')
+      return void answer({ name: request.url?.slice(1), versions: {} });
     const isPacked = request.headers['content-encoding'] === 'gzip';
     const body = await readJson(isPacked ? request.pipe(createGunzip()) : request);
     asked.push(Object.keys(body as object));
@@ -43,27 +42,17 @@ async function openRegistry(advisories: readonly Advisory[], status = 200) {
       ),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  return { asked, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
-}
-
-function run(program: string, parameters: readonly string[], environment: NodeJS.ProcessEnv = {}) {
-  return new Promise<{ code: number; out: string; errors: string }>((resolve) => {
-    const env = { ...process.env, ...environment };
-    const options = { cwd: root, env, maxBuffer: 64 * 1024 * 1024 };
-    const child = execFile(program, parameters, options, (_error, out, errors) =>
-      resolve({ code: child.exitCode ?? -1, out, errors }),
-    );
-  });
+  return { asked, url };
 }
 
 const audit = (registry: string, ...parameters: string[]) =>
-  run(process.execPath, ['dist/cli/audit.js', ...parameters], {
-    npm_config_registry: registry,
-    npm_config_fetch_retry_mintimeout: '10',
-    // npm keeps what it has made of an advisory.
-    npm_config_cache: makeFolder({}),
+  runCommand('audit', parameters, {
+    env: {
+      npm_config_registry: registry,
+      npm_config_fetch_retry_mintimeout: '10',
+      // npm keeps what it has made of an advisory.
+      npm_config_cache: makeFolder({}),
+    },
   });
 
 describe('npm run audit', () => {
@@ -100,26 +89,22 @@ describe('npm run audit', () => {
           : (await openRegistry([], 405)).url;
       const passed = await audit(url);
       expect(passed.code).toBe(0);
-      expect(passed.errors).toMatch(/^NOT AUDITED\./);
-      expect(passed.errors).toMatch(how === 'away' ? /ECONNREFUSED/ : /405 Method Not Allowed/);
+      expect(passed.err).toMatch(/^NOT AUDITED\./);
+      expect(passed.err).toMatch(how === 'away' ? /ECONNREFUSED/ : /405 Method Not Allowed/);
       const required = await audit(url, '--required');
-      expect([required.code, required.errors]).toEqual([
-        1,
-        expect.stringMatching(/^NOT AUDITED\./),
-      ]);
+      expect([required.code, required.err]).toEqual([1, expect.stringMatching(/^NOT AUDITED\./)]);
     },
   );
 
   test('prints its usage if called with anything else', async () => {
-    const { code, errors } = await audit('http://127.0.0.1:9', '--fix');
-    expect([code, errors]).toEqual([1, 'Usage: npm run audit [-- --required]\n']);
+    const { code, err } = await audit('http://127.0.0.1:9', '--fix');
+    expect([code, err]).toEqual([1, 'Usage: npm run audit [-- --required]\n']);
   });
 });
 
 test('npm run sbom writes a CycloneDX list of all packages that run in production, without a network', async () => {
-  const { code, out } = await run(process.execPath, ['dist/cli/sbom.js'], {
-    npm_config_offline: 'true',
-    npm_config_cache: makeFolder({}),
+  const { code, out } = await runCommand('sbom', [], {
+    env: { npm_config_offline: 'true', npm_config_cache: makeFolder({}) },
   });
   expect(code).toBe(0);
   const { bomFormat, metadata, components } = JSON.parse(out);

@@ -1,5 +1,6 @@
 // A valid model for tests to vary, and folders of models for tests that read files.
 
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -43,6 +44,13 @@ export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
     heads: [],
   };
 }
+
+/** Returns what a manifest says of a file. */
+export const sourceOf = (file: string, content: string | Uint8Array) => ({
+  file,
+  bytes: Buffer.byteLength(content),
+  sha256: createHash('sha256').update(content).digest('hex'),
+});
 
 /** Makes a folder with these files (path → content), and removes it when the test ends. */
 export function makeFolder(files: Record<string, unknown>): string {
