@@ -4,6 +4,8 @@ import type { Priority } from '../../shared/wire/priority.js';
 import { makeBatcher } from '../../worker/batch/batcher.js';
 import { everythingDone, passMs, runTimers, stopClock } from './clock.js';
 
+const plain = { waitMs: 0, keyOf: () => '', rowsOf: () => 1 };
+
 /** Makes a batcher whose runs end when the test says so. */
 function makeObserved(options: { max: number; waitMs?: number }) {
   const runs: { items: string[]; end: () => void }[] = [];
@@ -21,8 +23,9 @@ function makeObserved(options: { max: number; waitMs?: number }) {
     batcher,
     answered,
     batches: () => runs.map((run) => run.items.join('')),
-    submit: (items: string) => {
+    submit: async (items: string) => {
       for (const item of items) void batcher.submit(item).then(() => answered.push(item));
+      await everythingDone();
     },
     end: async (index: number) => {
       runs[index]?.end();
@@ -36,15 +39,13 @@ beforeEach(stopClock);
 describe('an idle batcher', () => {
   test('starts the first item without waiting', async () => {
     const { submit, batches } = makeObserved({ max: 8 });
-    submit('a');
-    await everythingDone();
+    await submit('a');
     expect(batches()).toEqual(['a']);
   });
 
   test('starts items submitted in the same tick as one batch', async () => {
     const { submit, batches } = makeObserved({ max: 8 });
-    submit('abc');
-    await everythingDone();
+    await submit('abc');
     expect(batches()).toEqual(['abc']);
   });
 });
@@ -52,12 +53,9 @@ describe('an idle batcher', () => {
 describe('a busy batcher', () => {
   test('gathers items, and starts them as one batch when the run is done', async () => {
     const { submit, batches, end } = makeObserved({ max: 8 });
-    submit('a');
-    await everythingDone();
-    submit('b');
-    await everythingDone();
-    submit('cd');
-    await everythingDone();
+    await submit('a');
+    await submit('b');
+    await submit('cd');
     expect(batches()).toEqual(['a']);
     await end(0);
     expect(batches()).toEqual(['a', 'bcd']);
@@ -65,12 +63,10 @@ describe('a busy batcher', () => {
 
   test('hands over a full batch ahead, but a smaller one only when the engine is idle', async () => {
     const { submit, batches, end } = makeObserved({ max: 3 });
-    submit('a');
-    await everythingDone();
-    submit('bcd');
-    await everythingDone();
+    await submit('a');
+    await submit('bcd');
     expect(batches()).toEqual(['a', 'bcd']);
-    submit('e');
+    await submit('e');
     await end(0);
     expect(batches()).toEqual(['a', 'bcd']);
     await end(1);
@@ -79,10 +75,9 @@ describe('a busy batcher', () => {
 
   test('holds the next batch until a long run is about to end', async () => {
     const { submit, batches, end } = makeObserved({ max: 2 });
-    submit('a');
-    await everythingDone();
+    await submit('a');
     await passMs(200);
-    submit('bcde');
+    await submit('bcde');
     await end(0);
     expect(batches()).toEqual(['a', 'bc']);
     await passMs(149);
@@ -93,8 +88,7 @@ describe('a busy batcher', () => {
 
   test('never hands over more than two batches at a time', async () => {
     const { submit, batches, end } = makeObserved({ max: 2 });
-    submit('abcdefgh');
-    await everythingDone();
+    await submit('abcdefgh');
     expect(batches()).toEqual(['ab', 'cd']);
     await end(0);
     expect(batches()).toEqual(['ab', 'cd', 'ef']);
@@ -104,8 +98,7 @@ describe('a busy batcher', () => {
 
   test('cuts gathered items into batches of at most max, in the order of submission', async () => {
     const { submit, batches, end } = makeObserved({ max: 3 });
-    submit('abcdefg');
-    await everythingDone();
+    await submit('abcdefg');
     await end(0);
     await end(1);
     expect(batches()).toEqual(['abc', 'def', 'g']);
@@ -118,9 +111,7 @@ describe('a batch that is scored and not yet answered', () => {
     const runs: { items: string[]; score: () => void; answer: () => void }[] = [];
     const batcher = makeBatcher<string>({
       max,
-      waitMs: 0,
-      keyOf: () => '',
-      rowsOf: () => 1,
+      ...plain,
       run: (items, _priority, score) =>
         new Promise((answer) => runs.push({ items, score, answer })),
     });
@@ -216,9 +207,9 @@ describe('a batch that is scored and not yet answered', () => {
 describe('with waitMs', () => {
   test('a batch that is not full starts waitMs after its first item', async () => {
     const { submit, batches } = makeObserved({ max: 8, waitMs: 10 });
-    submit('a');
+    await submit('a');
     await passMs(6);
-    submit('b');
+    await submit('b');
     await passMs(3);
     expect(batches()).toEqual([]);
     await passMs(1);
@@ -227,18 +218,15 @@ describe('with waitMs', () => {
 
   test('a full batch does not wait', async () => {
     const { submit, batches } = makeObserved({ max: 2, waitMs: 10 });
-    submit('a');
-    await everythingDone();
-    submit('b');
-    await everythingDone();
+    await submit('a');
+    await submit('b');
     expect(batches()).toEqual(['ab']);
   });
 
   test('a timer that a full batch made needless does not start the next batch', async () => {
     const { submit, batches } = makeObserved({ max: 2, waitMs: 10 });
-    submit('a');
-    await everythingDone();
-    submit('bc');
+    await submit('a');
+    await submit('bc');
     await passMs(50);
     expect(batches()).toEqual(['ab']);
   });
@@ -247,8 +235,7 @@ describe('with waitMs', () => {
 describe('items of different keys', () => {
   test('go into different batches, each in the order of submission', async () => {
     const { submit, batches, end } = makeObserved({ max: 4 });
-    submit('aBcDe');
-    await everythingDone();
+    await submit('aBcDe');
     expect(batches()).toEqual(['ace']);
     await end(0);
     expect(batches()).toEqual(['ace', 'BD']);
@@ -256,10 +243,9 @@ describe('items of different keys', () => {
 
   test('are not kept waiting by a key whose batches are always full', async () => {
     const { submit, batches, end } = makeObserved({ max: 2 });
-    submit('abXcdef');
-    await everythingDone();
+    await submit('abXcdef');
     expect(batches()).toEqual(['ab']);
-    submit('gh');
+    await submit('gh');
     await end(0);
     // The single item is next when the engine is idle. A full batch follows it ahead.
     expect(batches()).toEqual(['ab', 'X', 'cd']);
@@ -269,10 +255,9 @@ describe('items of different keys', () => {
 
   test('start first if they fill a batch while another key waits for waitMs', async () => {
     const { submit, batches, end } = makeObserved({ max: 2, waitMs: 10 });
-    submit('A');
+    await submit('A');
     await passMs(5);
-    submit('bc');
-    await everythingDone();
+    await submit('bc');
     expect(batches()).toEqual(['bc']);
     await end(0);
     await passMs(5);
@@ -285,9 +270,7 @@ test('a failing run fails the items of its batch, and the next batch starts', as
   let runs = 0;
   const batcher = makeBatcher<string>({
     max: 2,
-    waitMs: 0,
-    keyOf: () => '',
-    rowsOf: () => 1,
+    ...plain,
     run: async () => {
       if (++runs === 1) throw new Error('The engine has ended.');
     },
@@ -302,35 +285,30 @@ test('a failing run fails the items of its batch, and the next batch starts', as
 describe('items of several rows', () => {
   test('fill a batch by their rows', async () => {
     const { submit, batches } = makeObserved({ max: 8 });
-    submit('53');
-    await everythingDone();
-    submit('8');
-    await everythingDone();
+    await submit('53');
+    await submit('8');
     expect(batches()).toEqual(['53', '8']);
   });
 
   test('that do not fit are overtaken by smaller ones, but go first in the next batch', async () => {
     const { submit, batches, end } = makeObserved({ max: 8 });
-    submit('5412');
-    await everythingDone();
+    await submit('5412');
     expect(batches()).toEqual(['512']);
-    submit('3');
+    await submit('3');
     await end(0);
     expect(batches()).toEqual(['512', '43']);
   });
 
   test('that are more than a batch run alone', async () => {
     const { submit, batches } = makeObserved({ max: 4 });
-    submit('192');
-    await everythingDone();
+    await submit('192');
     expect(batches()).toEqual(['12', '9']);
   });
 });
 
 test('each item is done after its own batch', async () => {
   const { submit, answered, end } = makeObserved({ max: 2 });
-  submit('abcd');
-  await everythingDone();
+  await submit('abcd');
   expect(answered).toEqual([]);
   await end(1);
   expect(answered).toEqual(['c', 'd']);
@@ -340,8 +318,7 @@ test('each item is done after its own batch', async () => {
 
 test('size counts waiting and running items', async () => {
   const { batcher, submit, end } = makeObserved({ max: 2 });
-  submit('abcde');
-  await everythingDone();
+  await submit('abcde');
   expect(batcher.size).toBe(5);
   await end(0);
   expect(batcher.size).toBe(3);
@@ -508,9 +485,7 @@ describe('bulk', () => {
     let most = 0;
     const batcher = makeBatcher<string>({
       max,
-      waitMs: 0,
-      keyOf: () => '',
-      rowsOf: () => 1,
+      ...plain,
       run: async (items) => {
         started.push(items.join(''));
         startedAt.push(performance.now() - openedAt);
@@ -712,9 +687,7 @@ test('bulk is answered however long interactive items go on', async () => {
   let answered = 0;
   const batcher = makeBatcher<string>({
     max: 1,
-    waitMs: 0,
-    keyOf: () => '',
-    rowsOf: () => 1,
+    ...plain,
     run: () => new Promise((resolve) => setTimeout(resolve, 5)),
   });
   // Each client sends its next item when it has its answer, so some always wait.
