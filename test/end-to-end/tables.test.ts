@@ -195,187 +195,102 @@ describe('a wrong row is refused, and the error says what to do', () => {
   const without = (...names: string[]) =>
     Object.fromEntries(Object.entries(voyage).filter(([name]) => !names.includes(name)));
 
-  test.each<[what: string, model: string, input: unknown, code: string, detail: string]>([
-    [
-      'an unknown column',
-      'voyages',
+  /** What is said of some rows of voyages, which are not valid. */
+  const invalid: Record<string, unknown> = {
+    'Expected only columns of voyages, which GET /v1/models lists; got "age". Correct the name, or leave the value out.':
       { ...voyage, age: 3 },
-      'input_invalid',
-      'Expected only columns of voyages, which GET /v1/models lists; got "age". Correct the name, or leave the value out.',
-    ],
+    'got "Fare". No value came for "fare". Correct the name': { ...without('fare'), Fare: 3 },
+    'got "constructor"': { ...voyage, constructor: 1 },
+    'Expected the column "fare" to be a number up to ±3.4e38; got "25.5". Write it without quotes.':
+      { ...voyage, fare: '25.5' },
+    'Expected the column "fare" to be a number up to ±3.4e38; got "cheap".': {
+      ...voyage,
+      fare: 'cheap',
+    },
+    'got "NaN". Send null for a missing value.': { ...voyage, 'age (years)': 'NaN' },
+    'got "nan". The model takes no missing values in this column.': { ...voyage, fare: 'nan' },
+    '; got true.': { ...voyage, fare: true },
+    'Expected the column "fare" to be a number up to ±3.4e38; got 1e+39.': {
+      ...voyage,
+      fare: 1e39,
+    },
+    'Expected the column "class" to be a whole number from -9007199254740991 to 9007199254740991; got 1.5.':
+      { ...voyage, class: 1.5 },
+    'to be a whole number from -9007199254740991 to 9007199254740991; got 9007199254740992.': {
+      ...voyage,
+      class: 2 ** 53,
+    },
+    'Expected the column "harbour" to be one of the 3 categories that the model knows, "Brest", "Cork", "Kiel"; got "Oslo".':
+      { ...voyage, harbour: 'Oslo' },
+    'Expected the column "class" to be one of the 3 categories that the model knows, 1, 2, 3; got 4.':
+      { ...voyage, class: 4 },
+    'Expected the column "harbour" to be a text; got 1. Write it in quotes.': {
+      ...voyage,
+      harbour: 1,
+    },
+    'a text without NUL': { ...voyage, harbour: 'Ki\0el' },
+    '; got a list.': { ...voyage, fare: [1] },
+    '; got an object.': { ...voyage, harbour: { a: 1 } },
+    'for each column, as in': null,
+  };
+  const order = { weight: 1, pieces: 1, country: 'DE', carrier: 'road' };
+
+  test.each<readonly [model: string, code: string, detail: string, input: unknown]>([
+    ...Object.entries(invalid).map(
+      ([detail, row]) => ['voyages', 'input_invalid', detail, row] as const,
+    ),
     [
-      'a misspelt column',
       'voyages',
-      { ...without('fare'), Fare: 3 },
-      'input_invalid',
-      'got "Fare". No value came for "fare". Correct the name',
-    ],
-    [
-      'a name of every object',
-      'voyages',
-      { ...voyage, constructor: 1 },
-      'input_invalid',
-      'got "constructor"',
-    ],
-    [
-      'a column that is missing',
-      'voyages',
-      without('class', 'fare'),
       'input_missing',
       'Expected a value for each column, since voyages takes no missing values here; got none for "class", "fare".',
+      without('class', 'fare'),
     ],
+    ['voyages', 'input_missing', 'got none for "fare".', { ...voyage, fare: null }],
     [
-      'null where nothing may be missing',
-      'voyages',
-      { ...voyage, fare: null },
-      'input_missing',
-      'got none for "fare".',
-    ],
-    [
-      'all columns but one missing',
       'breast-cancer',
-      { 'mean radius': 17.99 },
       'input_missing',
       'got none for "mean texture", "mean perimeter", "mean area", "mean smoothness", "mean compactness", "mean concavity", "mean concave points", "mean symmetry", "mean fractal dimension", "radius error" and 19 more.',
+      { 'mean radius': 17.99 },
     ],
     [
-      'an empty object',
       'voyages',
-      {},
       'input_missing',
       'Expected a value for each column of voyages, which GET /v1/models lists; got an empty object.',
+      {},
     ],
     [
-      'a string of digits for a number',
-      'voyages',
-      { ...voyage, fare: '25.5' },
-      'input_invalid',
-      'Expected the column "fare" to be a number up to ±3.4e38; got "25.5". Write it without quotes.',
-    ],
-    [
-      'a text for a number',
-      'voyages',
-      { ...voyage, fare: 'cheap' },
-      'input_invalid',
-      'Expected the column "fare" to be a number up to ±3.4e38; got "cheap".',
-    ],
-    [
-      'NaN as a string where it may be missing',
-      'voyages',
-      { ...voyage, 'age (years)': 'NaN' },
-      'input_invalid',
-      'got "NaN". Send null for a missing value.',
-    ],
-    [
-      'NaN as a string where nothing may be missing',
-      'voyages',
-      { ...voyage, fare: 'nan' },
-      'input_invalid',
-      'got "nan". The model takes no missing values in this column.',
-    ],
-    ['true for a number', 'voyages', { ...voyage, fare: true }, 'input_invalid', '; got true.'],
-    [
-      'a number beyond float32',
-      'voyages',
-      { ...voyage, fare: 1e39 },
-      'input_invalid',
-      'Expected the column "fare" to be a number up to ±3.4e38; got 1e+39.',
-    ],
-    [
-      'a fraction for a whole number',
-      'voyages',
-      { ...voyage, class: 1.5 },
-      'input_invalid',
-      'Expected the column "class" to be a whole number from -9007199254740991 to 9007199254740991; got 1.5.',
-    ],
-    [
-      'a whole number that JSON rounds',
-      'voyages',
-      { ...voyage, class: 2 ** 53 },
-      'input_invalid',
-      'to be a whole number from -9007199254740991 to 9007199254740991; got 9007199254740992.',
-    ],
-    [
-      'a category of texts that nobody knows',
-      'voyages',
-      { ...voyage, harbour: 'Oslo' },
-      'input_invalid',
-      'Expected the column "harbour" to be one of the 3 categories that the model knows, "Brest", "Cork", "Kiel"; got "Oslo".',
-    ],
-    [
-      'a category of numbers that nobody knows',
-      'voyages',
-      { ...voyage, class: 4 },
-      'input_invalid',
-      'Expected the column "class" to be one of the 3 categories that the model knows, 1, 2, 3; got 4.',
-    ],
-    [
-      'a number for a text',
-      'voyages',
-      { ...voyage, harbour: 1 },
-      'input_invalid',
-      'Expected the column "harbour" to be a text; got 1. Write it in quotes.',
-    ],
-    [
-      'a text with NUL',
-      'voyages',
-      { ...voyage, harbour: 'Ki\0el' },
-      'input_invalid',
-      'a text without NUL',
-    ],
-    [
-      'half a character',
       'orders',
-      { weight: 1, pieces: 1, country: '\ud800', carrier: 'road' },
       'input_invalid',
       'Expected the column "country" to be a text without half of a pair of surrogates',
+      { ...order, country: '\ud800' },
     ],
     [
-      'a long text',
       'orders',
-      { weight: 1, pieces: 1, country: 'D'.repeat(20_001), carrier: 'road' },
       'text_too_long',
       'Expected at most 20000 characters in the column "country"; got 20001. Shorten it.',
-    ],
-    ['a list as a value', 'voyages', { ...voyage, fare: [1] }, 'input_invalid', '; got a list.'],
-    [
-      'an object as a value',
-      'voyages',
-      { ...voyage, harbour: { a: 1 } },
-      'input_invalid',
-      '; got an object.',
+      { ...order, country: 'D'.repeat(20_001) },
     ],
     [
-      'several rows',
       'voyages',
-      [voyage, voyage],
       'too_many_inputs',
       'The model voyages takes a row of a table. Expected one row in a request, an object with a value for each column; got a list of 2. Send several rows as {"inputs": [{…}, {…}]}.',
+      [voyage, voyage],
     ],
+    ['breast-cancer', 'too_many_inputs', 'got a list of 30.', Object.values(cells)],
     [
-      'a list of numbers',
       'breast-cancer',
-      Object.values(cells),
-      'too_many_inputs',
-      'got a list of 30.',
-    ],
-    [
-      'a text',
-      'breast-cancer',
-      'copy an object',
       'input_invalid',
       'The model breast-cancer takes a row of a table. Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got "copy an object".',
+      'copy an object',
     ],
-    ['null', 'voyages', null, 'input_invalid', 'for each column, as in'],
     [
-      'a picture in JSON',
       'breast-cancer',
-      { cat: 'aGVsbG8=' },
       'input_invalid',
       'Expected only columns of breast-cancer, which GET /v1/models lists; got "cat". No value came for "mean radius"',
+      { cat: 'aGVsbG8=' },
     ],
-  ])('%s', async (_what, model, row, code, detail) => {
-    const { status, body } = await score(model, { input: row });
+  ])('by %s: %s, %s', async (model, code, detail, input) => {
+    const { status, body } = await score(model, { input });
     expect([status, body.code]).toEqual([400, code]);
     expect(body.detail).toContain(detail);
   });

@@ -407,131 +407,79 @@ describe('npm run models -- add', () => {
     outputs: [value('y', long, ['N'])],
   });
   const two = { 'm/colours.onnx': colours, 'm/labels.txt': 'a\nb\n' };
-  const wrong: [
-    what: string,
-    files: Record<string, unknown>,
-    parameters: string[],
-    says: string,
-  ][] = [
-    ['no file', {}, ['none.onnx'], 'there is no none.onnx'],
-    ['no file named', {}, [], 'Usage: npm run models -- add FILE'],
+  const wrong: [command: string, says: string, files?: Record<string, unknown>][] = [
+    ['none.onnx', 'there is no none.onnx'],
+    ['', 'Usage: npm run models -- add FILE'],
+    ['m/colours.onnx --lables x', "Unknown option '--lables'", two],
+    ['a.pkl', 'npm run models -- add a.pkl --export', { 'a.pkl': '(dp0' }],
+    ['a', 'a SavedModel of TensorFlow', { 'a/saved_model.pb': 'x' }],
+    ['a.pt', 'no format known here', { 'a.pt': 'hello' }],
     [
-      'a flag that does not exist',
-      two,
-      ['m/colours.onnx', '--lables', 'x'],
-      "Unknown option '--lables'",
-    ],
-    ['a pickle', { 'a.pkl': '(dp0' }, ['a.pkl'], 'npm run models -- add a.pkl --export'],
-    ['a SavedModel', { 'a/saved_model.pb': 'x' }, ['a'], 'a SavedModel of TensorFlow'],
-    ['a file of no format', { 'a.pt': 'hello' }, ['a.pt'], 'no format known here'],
-    [
-      'an exporter that does not run',
-      { 'a.pkl': '(dp0' },
-      ['a.pkl', '--export', '--python', 'no-such-python'],
+      'a.pkl --export --python no-such-python',
       'expected to run no-such-python',
-    ],
-    [
-      'an exporter that fails',
       { 'a.pkl': '(dp0' },
-      ['a.pkl', '--export', '--python', 'false'],
+    ],
+    [
+      'a.pkl --export --python false',
       'it failed, as said above. It needs the packages in exporters/scikit-learn.txt',
+      { 'a.pkl': '(dp0' },
     ],
     [
-      'shapes of a file that knows them',
-      { 'a.txt': 'tree\nversion=v4\n' },
-      ['a.txt', '--export', '--shape', '3'],
+      'a.txt --export --shape 3',
       '--shape: expected a file of PyTorch',
+      { 'a.txt': 'tree\nversion=v4\n' },
     ],
     [
-      'sections of a manifest that are none',
+      'a.onnx',
+      'expected sections of a manifest in the metadata "scoreline"',
       {
         'a.onnx': withMetadata(colours, 'scoreline', '[]'),
       },
-      ['a.onnx'],
-      'expected sections of a manifest in the metadata "scoreline"',
     ],
     [
-      'classes that differ by blanks alone',
-      { ...two, 'l.txt': 'late\n late\nsoon\n' },
-      ['m/colours.onnx', '--labels', 'l.txt'],
+      'm/colours.onnx --labels l.txt',
       'expected names of classes that differ by more than the blanks around them',
+      { ...two, 'l.txt': 'late\n late\nsoon\n' },
     ],
+    ['a.onnx', 'expected an ONNX file; a.onnx cannot be read', { 'a.onnx': 'hello, I am a text' }],
+    ['m/colours.onnx --kind video', 'expected one of text, image', two],
     [
-      'no ONNX',
-      { 'a.onnx': 'hello, I am a text' },
-      ['a.onnx'],
-      'expected an ONNX file; a.onnx cannot be read',
-    ],
-    [
-      'a kind that does not exist',
-      two,
-      ['m/colours.onnx', '--kind', 'video'],
-      'expected one of text, image',
-    ],
-    [
-      'a table in half precision',
-      { 'm.onnx': matrix(elementTypes.FP16) },
-      ['m.onnx', '--columns', 'age,weight'],
+      'm.onnx --columns age,weight',
       'expected a network that takes strings, whole numbers, FP32 or FP64',
+      { 'm.onnx': matrix(elementTypes.FP16) },
     ],
+    ['m.onnx --columns age', '--columns: expected 2 names', { 'm.onnx': matrix(float) }],
     [
-      'too few columns',
-      { 'm.onnx': matrix(float) },
-      ['m.onnx', '--columns', 'age'],
-      '--columns: expected 2 names',
-    ],
-    [
-      'a tokenizer of pictures',
-      { ...two, 't.json': '{}' },
-      ['m/colours.onnx', '--tokenizer', 't.json'],
+      'm/colours.onnx --tokenizer t.json',
       '--tokenizer: expected a network that takes tokens',
+      { ...two, 't.json': '{}' },
     ],
     [
-      'a batch that is fixed',
-      { 'm.onnx': matrix(float, 4) },
-      ['m.onnx', '--kind', 'table'],
+      'm.onnx --kind table',
       'expected a first dimension that varies, or is 1',
+      { 'm.onnx': matrix(float, 4) },
     ],
+    ['copy.onnx --kind image', 'Serve it with --kind tensors', { 'copy.onnx': copy }],
+    ['copy.onnx --kind table', 'expected an output of floats', { 'copy.onnx': copy }],
     [
-      'a kind that does not fit',
-      { 'copy.onnx': copy },
-      ['copy.onnx', '--kind', 'image'],
-      'Serve it with --kind tensors',
-    ],
-    [
-      'a kind without scores',
-      { 'copy.onnx': copy },
-      ['copy.onnx', '--kind', 'table'],
-      'expected an output of floats',
-    ],
-    [
-      'too few labels',
-      two,
-      ['m/colours.onnx', '--labels', 'm/labels.txt'],
+      'm/colours.onnx --labels m/labels.txt',
       'expected 3 labels, one for each score of the network; got 2',
+      two,
     ],
     [
-      'labels in another encoding',
-      { ...two, 'm/latin.txt': Buffer.from('gr\xfcn\nrot\n', 'latin1') },
-      ['m/colours.onnx', '--labels', 'm/latin.txt'],
+      'm/colours.onnx --labels m/latin.txt',
       'm/latin.txt: line 1: expected text in UTF-8',
+      { ...two, 'm/latin.txt': Buffer.from('gr\xfcn\nrot\n', 'latin1') },
     ],
-    [
-      'no labels',
-      two,
-      ['m/colours.onnx', '--labels', 'none.txt'],
-      'none.txt, which cannot be read (ENOENT)',
-    ],
-    [
-      'a name that is none',
-      two,
-      ['m/colours.onnx', '--name', '_'],
-      '--name: expected letters, digits',
-    ],
+    ['m/colours.onnx --labels none.txt', 'none.txt, which cannot be read (ENOENT)', two],
+    ['m/colours.onnx --name _', '--name: expected letters, digits', two],
   ];
-  test.each(wrong)('refuses %s, and leaves nothing behind', async (_, files, parameters, says) => {
-    expectRefusal(await add(files, ...parameters), says);
-  });
+  test.each(wrong)(
+    'refuses "%s", and leaves nothing behind: %s',
+    async (command, says, files = {}) => {
+      expectRefusal(await add(files, ...command.split(' ').filter(Boolean)), says);
+    },
+  );
 
   test('refuses a name that is taken, and changes nothing', async () => {
     const first = await add({ 'colours.onnx': colours }, 'colours.onnx');

@@ -163,68 +163,38 @@ describe('npm run models -- add, of a network that takes tokens', () => {
     });
   });
 
-  const wrong: [
-    what: string,
-    files: Record<string, unknown>,
-    parameters: string[],
-    says: string,
-  ][] = [
-    ['a tokenizer that is not there', {}, ['--tokenizer', 'none.json'], 'there is no none.json'],
+  const wrong: [command: string, says: string, files?: Record<string, unknown>][] = [
+    ['m.onnx --tokenizer none.json', 'there is no none.json'],
+    ['m.onnx --columns a', '--columns: expected a table', { 'tokenizer.json': tokenizer }],
     [
-      'columns of texts',
-      { 'tokenizer.json': tokenizer },
-      ['--columns', 'a'],
-      '--columns: expected a table',
-    ],
-    [
-      'labels of an embedding',
-      { 'tokenizer.json': tokenizer, 'own.txt': 'a\nb\n' },
-      ['--labels', 'own.txt', '--set', 'output.kind=embedding'],
+      'm.onnx --labels own.txt --set output.kind=embedding',
       '--labels: expected a network that answers with classes',
+      { 'tokenizer.json': tokenizer, 'own.txt': 'a\nb\n' },
     ],
+    ['m.onnx --kind text', 'expected the tokenizer.json of the network'],
+    ['m.onnx', 'tokenizer.json has no rules', { 'tokenizer.json': '{}' }],
+    ['m.onnx', 'expected JSON in tokenizer.json', { 'tokenizer.json': '{' }],
     [
-      'texts without a tokenizer',
-      {},
-      ['--kind', 'text'],
-      'expected the tokenizer.json of the network',
-    ],
-    ['a tokenizer without rules', { 'tokenizer.json': '{}' }, [], 'tokenizer.json has no rules'],
-    [
-      'a tokenizer that is no JSON',
-      { 'tokenizer.json': '{' },
-      [],
-      'expected JSON in tokenizer.json',
-    ],
-    [
-      'another pooling',
+      'm.onnx',
+      '1_Pooling/config.json says max_tokens',
       {
         'tokenizer.json': tokenizer,
         '1_Pooling/config.json': config({ pooling_mode_max_tokens: true }),
       },
-      [],
-      '1_Pooling/config.json says max_tokens',
     ],
+    ['m.onnx --set input.scale', '--set: expected a key of the manifest'],
+    ['m.onnx --set name=x', '--set: expected a key of the manifest'],
+    ['m.onnx --set output.poling=cls', 'output', { 'tokenizer.json': tokenizer }],
     [
-      'a setting without a value',
-      {},
-      ['--set', 'input.scale'],
-      '--set: expected a key of the manifest',
-    ],
-    ['a setting of its name', {}, ['--set', 'name=x'], '--set: expected a key of the manifest'],
-    [
-      'a key that manifests do not have',
-      { 'tokenizer.json': tokenizer },
-      ['--set', 'output.poling=cls'],
-      'output',
-    ],
-    [
-      'an output that the network has not',
-      { 'tokenizer.json': tokenizer },
-      ['--set', 'output.tensor=x'],
+      'm.onnx --set output.tensor=x',
       'expected one of hidden; got x',
+      { 'tokenizer.json': tokenizer },
     ],
   ];
-  test.each(wrong)('refuses %s, and leaves nothing behind', async (_, files, parameters, says) => {
-    expectRefusal(await add({ 'm.onnx': bare, ...files }, 'm.onnx', ...parameters), says);
-  });
+  test.each(wrong)(
+    'refuses "%s", and leaves nothing behind: %s',
+    async (command, says, files = {}) => {
+      expectRefusal(await add({ 'm.onnx': bare, ...files }, ...command.split(' ')), says);
+    },
+  );
 });

@@ -75,90 +75,40 @@ const { INVALID_ARGUMENT, NOT_FOUND } = status;
 const good = { inputs: [input], raw: [floats] };
 const int8 = { name: 'in', datatype: 'INT8', shape: [1, 2] };
 
-test.each<[string, InferFields, number, string]>([
-  ['an unknown model', { ...good, model: 'none' }, NOT_FOUND, 'model_not_found'],
-  ['a model without a network', { ...good, model: 'text' }, NOT_FOUND, 'network_undeclared'],
-  ['no inputs', {}, INVALID_ARGUMENT, 'tensor_invalid'],
-  [
-    'an input twice',
-    { inputs: [input, input], raw: [floats, floats] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
-  ['too many inputs', { inputs: Array(5000).fill(input) }, INVALID_ARGUMENT, 'input_invalid'],
-  [
-    'too many dimensions',
-    { inputs: [{ ...input, shape: Array(99).fill(1) }] },
-    INVALID_ARGUMENT,
-    'input_invalid',
-  ],
-  [
-    'fewer raw contents than inputs',
-    { inputs: [input], raw: [floats, floats] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
-  [
-    'raw contents of another length',
-    { inputs: [input], raw: [floats.subarray(1)] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
+test.each<[what: string, fields: InferFields, ownCode?: string, code?: number]>([
+  ['an unknown model', { ...good, model: 'none' }, 'model_not_found', NOT_FOUND],
+  ['a model without a network', { ...good, model: 'text' }, 'network_undeclared', NOT_FOUND],
+  ['no inputs', {}],
+  ['an input twice', { inputs: [input, input], raw: [floats, floats] }],
+  ['too many inputs', { inputs: Array(5000).fill(input) }, 'input_invalid'],
+  ['too many dimensions', { inputs: [{ ...input, shape: Array(99).fill(1) }] }, 'input_invalid'],
+  ['fewer raw contents than inputs', { inputs: [input], raw: [floats, floats] }],
+  ['raw contents of another length', { inputs: [input], raw: [floats.subarray(1)] }],
   [
     'raw and typed contents',
     { inputs: [{ ...input, contents: contents(6, (w) => w.float(1)) }], raw: [floats] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
-  ['no contents', { inputs: [input] }, INVALID_ARGUMENT, 'tensor_invalid'],
-  [
-    'a negative dimension',
-    { inputs: [{ ...input, shape: [-1, 2] }], raw: [floats] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
-  [
-    'a huge shape',
-    { inputs: [{ ...input, shape: [2 ** 31 - 1, 2] }] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
-  [
-    'another datatype',
-    { inputs: [{ ...input, datatype: 'FP99' }], raw: [floats] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
-  ['an output nobody has', { ...good, outputs: ['other'] }, INVALID_ARGUMENT, 'tensor_invalid'],
+  ['no contents', { inputs: [input] }],
+  ['a negative dimension', { inputs: [{ ...input, shape: [-1, 2] }], raw: [floats] }],
+  ['a huge shape', { inputs: [{ ...input, shape: [2 ** 31 - 1, 2] }] }],
+  ['another datatype', { inputs: [{ ...input, datatype: 'FP99' }], raw: [floats] }],
+  ['an output nobody has', { ...good, outputs: ['other'] }],
   [
     'contents of another kind',
     { inputs: [{ ...input, contents: contents(2, (w) => w.int32(1).int32(2)) }] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
-  [
-    'fewer elements',
-    { inputs: [{ ...input, contents: contents(6, (w) => w.float(1)) }] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
+  ['fewer elements', { inputs: [{ ...input, contents: contents(6, (w) => w.float(1)) }] }],
   [
     'more elements',
     { inputs: [{ ...input, contents: contents(6, (w) => w.float(1).float(1).float(1)) }] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
   [
     'an element that is cut off',
     { inputs: [{ ...input, contents: contents(6, (w) => w.float(1).uint32(1)) }] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
   [
     'a number that does not fit',
     { model: 'int8', inputs: [{ ...int8, contents: contents(2, (w) => w.int32(1).int32(300)) }] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
   [
     'FP16 that is not raw',
@@ -166,8 +116,6 @@ test.each<[string, InferFields, number, string]>([
       model: 'fp16',
       inputs: [{ ...input, datatype: 'FP16', contents: contents(6, (w) => w.float(1).float(2)) }],
     },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
   [
     'strings that are no UTF-8',
@@ -175,8 +123,6 @@ test.each<[string, InferFields, number, string]>([
       model: 'bytes',
       inputs: [{ ...input, datatype: 'BYTES', contents: Uint8Array.of(0x42, 1, 0xff, 0x42, 0) }],
     },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
   [
     'strings whose lengths lie',
@@ -185,22 +131,13 @@ test.each<[string, InferFields, number, string]>([
       inputs: [{ ...input, datatype: 'BYTES' }],
       raw: [Uint8Array.of(9, 0, 0, 0, 1)],
     },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
   [
     'booleans that are neither',
     { model: 'bool', inputs: [{ ...input, datatype: 'BOOL' }], raw: [Uint8Array.of(1, 2)] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
   ],
-  [
-    'names of half a character',
-    { ...good, outputs: [`${'x'.repeat(59)}😀`] },
-    INVALID_ARGUMENT,
-    'tensor_invalid',
-  ],
-])('refuses %s', async (_what, fields, code, ownCode) => {
+  ['names of half a character', { ...good, outputs: [`${'x'.repeat(59)}😀`] }],
+])('refuses %s', async (_what, fields, ownCode = 'tensor_invalid', code = INVALID_ARGUMENT) => {
   const scene = await open();
   const answer = await scene.infer(fields);
   expect(answer).toMatchObject({ code, metadata: { 'error-code': ownCode } });

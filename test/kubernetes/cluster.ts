@@ -4,10 +4,17 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { loadAll } from 'js-yaml';
+import { expect } from 'vitest';
 import { makeManifests, writeManifests } from '../../k8s/manifests.js';
 import type { Plan } from '../../k8s/plan.js';
 import { readPlan } from '../../k8s/read-plan.js';
-import { sampleLabels, sampleManifest, writeFolder } from '../unit/sample-model.js';
+import {
+  errorOf,
+  makeFolder,
+  sampleLabels,
+  sampleManifest,
+  writeFolder,
+} from '../unit/sample-model.js';
 
 const longName = 'a-model-whose-name-is-longer-than-kubernetes-can-take';
 const urls = ['https://example.com/model.onnx'];
@@ -201,6 +208,18 @@ export function filesWith(changes: Record<string, unknown> = {}): Record<string,
     ...program,
     'values.yaml': { ...sampleValues, ...changes },
   };
+}
+
+/** Expects values with these changes to be refused, for this reason among others. */
+export function expectFault(changes: Record<string, unknown>, reason: string): void {
+  const folder = makeFolder(filesWith(changes));
+  const { code, message } = errorOf(() => planIn(folder));
+  expect(code).toBe('configuration_invalid');
+  const file = path.join(folder, 'values.yaml');
+  const reasons = message
+    .split('\n')
+    .map((line) => line.replace(`${file}: `, '').replace(/^line \d+: /, ''));
+  expect(reasons).toContain(reason);
 }
 
 /** Reads the plan from a folder with such files. */

@@ -167,246 +167,181 @@ describe('a request of the Open Inference Protocol', () => {
   const lying = bytes(9, 0, 0, 0, 120);
   const huge = 2 ** 31 - 1;
 
-  test.each<[what: string, code: string, words: string, value: unknown, binary?: Buffer]>([
-    ['a list', 'input_invalid', 'got something else at the body', []],
-    ['null', 'input_invalid', 'at the body', null],
-    ['no inputs', 'input_invalid', 'at inputs', {}],
-    ['an empty list of inputs', 'input_invalid', 'at inputs', { inputs: [] }],
-    ['an id that is a number', 'input_invalid', 'at id', { id: 5, inputs: [a, b] }],
-    [
-      'an input without a shape',
-      'input_invalid',
-      'at inputs.0.shape',
-      { inputs: [{ name: 'a', datatype: 'FP32' }] },
+  type Row = [what: string, words: string, value: unknown, binary?: Buffer];
+  const refused: Record<string, Row[]> = {
+    input_invalid: [
+      ['a list', 'got something else at the body', []],
+      ['null', 'at the body', null],
+      ['no inputs', 'at inputs', {}],
+      ['an empty list of inputs', 'at inputs', { inputs: [] }],
+      ['an id that is a number', 'at id', { id: 5, inputs: [a, b] }],
+      [
+        'an input without a shape',
+        'at inputs.0.shape',
+        { inputs: [{ name: 'a', datatype: 'FP32' }] },
+      ],
+      ['a shape of texts', 'inputs.0.shape.0', { inputs: [{ ...a, shape: ['1', 2] }, b] }],
     ],
-    [
-      'a shape of texts',
-      'input_invalid',
-      'inputs.0.shape.0',
-      { inputs: [{ ...a, shape: ['1', 2] }, b] },
+    tensor_invalid: [
+      [
+        'an input too few',
+        'Expected the inputs "a" of FP32[-1,2], "b" of BYTES[-1]; got "a".',
+        { inputs: [a] },
+      ],
+      ['an input too many', 'got "a", "b", "c"', { inputs: [a, b, { ...a, name: 'c' }] }],
+      ['an input twice', 'Expected each input once; got "a" twice', { inputs: [a, a] }],
+      [
+        'an unknown datatype',
+        'the datatype FP32 in "a"; got "FLOAT"',
+        { inputs: [{ ...a, datatype: 'FLOAT' }, b] },
+      ],
+      [
+        'another datatype',
+        '"a" of FP32[-1,2]; got "a" of INT8[1,2]',
+        { inputs: [{ ...a, datatype: 'INT8' }, b] },
+      ],
+      ['another size', 'got "a" of FP32[1,3]', { inputs: [{ ...a, shape: [1, 3] }, b] }],
+      ['another rank', 'got "a" of FP32[2]', { inputs: [{ ...a, shape: [2] }, b] }],
+      ['a very high rank', ',…]', { inputs: [{ ...a, shape: Array(64).fill(1) }, b] }],
+      [
+        'more dimensions than a shape may have',
+        'at most 64 dimensions in a shape; got 65',
+        { inputs: [{ ...a, shape: Array(65).fill('') }, b] },
+      ],
+      [
+        'a negative size',
+        'whole numbers from 0 to 2147483647 as the shape of "a"',
+        { inputs: [{ ...a, shape: [-1, 2] }, b] },
+      ],
+      ['a broken size', '[1.5,2]', { inputs: [{ ...a, shape: [1.5, 2] }, b] }],
+      ['a huge size', '[1e+300,2]', { inputs: [{ ...a, shape: [1e300, 2] }, b] }],
+      [
+        'sizes whose product is huge',
+        'at most 2^53 elements',
+        { inputs: [{ ...a, shape: [huge, huge, huge] }, b] },
+      ],
+      [
+        'more elements than data',
+        'Expected 4294967294 elements',
+        { inputs: [{ ...a, shape: [huge, 2] }, b] },
+      ],
+      [
+        'no rows',
+        'at least one row',
+        {
+          inputs: [
+            { ...a, shape: [0, 2], data: [] },
+            { ...b, shape: [0], data: [] },
+          ],
+        },
+      ],
+      [
+        'different rows',
+        'the same first dimension',
+        { inputs: [a, { ...b, shape: [2], data: ['x', 'y'] }] },
+      ],
+      ['neither data nor bytes', 'got nothing', { inputs: [{ ...a, data: undefined }, b] }],
+      [
+        'both data and bytes',
+        'data or binary_data_size in "a"; got both',
+        { inputs: [{ ...a, parameters: { binary_data_size: 8 } }, b] },
+        Buffer.alloc(8),
+      ],
+      [
+        'more bytes than there are',
+        'at most the 4 that are left',
+        { inputs: [binaryOf(a, 8), b] },
+        Buffer.alloc(4),
+      ],
+      ['a negative number of bytes', 'got -8', { inputs: [binaryOf(a, -8), b] }, Buffer.alloc(8)],
+      [
+        'a number of bytes that is text',
+        'got "8"',
+        { inputs: [binaryOf(a, '8'), b] },
+        Buffer.alloc(8),
+      ],
+      [
+        'bytes that do not fit the shape',
+        'Expected 8 bytes in the tensor "a"',
+        { inputs: [binaryOf(a, 4), b] },
+        Buffer.alloc(4),
+      ],
+      [
+        'bytes that nobody claims',
+        'Expected 0 bytes behind the JSON',
+        { inputs: [a, b] },
+        Buffer.alloc(4),
+      ],
+      ['strings whose lengths lie', 'leads beyond the end', { inputs: [a, binaryOf(b, 5)] }, lying],
+      [
+        'strings that are cut off',
+        'leads beyond the end',
+        { inputs: [a, binaryOf(b, 2)] },
+        bytes(0, 0),
+      ],
+      ['strings too many', 'Expected 1 strings', { inputs: [a, binaryOf(b, 8)] }, Buffer.alloc(8)],
+      ['strings with NUL', 'without NUL in "b"', { inputs: [a, { ...b, data: ['a\0b'] }] }],
+      [
+        'strings that are not UTF-8',
+        'in UTF-8',
+        { inputs: [a, binaryOf(b, 5)] },
+        bytes(1, 0, 0, 0, 255),
+      ],
+      [
+        'an output nobody has',
+        'Expected an output of the network, "scores" of FP32[-1,5], "word" of BYTES[-1]; got "x"',
+        { inputs: [a, b], outputs: [{ name: 'x' }] },
+      ],
+      [
+        'an output twice',
+        'each output once; got "word" twice',
+        { inputs: [a, b], outputs: [{ name: 'word' }, { name: 'word' }] },
+      ],
     ],
-    [
-      'an input too few',
-      'tensor_invalid',
-      'Expected the inputs "a" of FP32[-1,2], "b" of BYTES[-1]; got "a".',
-      { inputs: [a] },
+    too_many_inputs: [
+      [
+        'too many rows',
+        'at most 8 rows',
+        {
+          inputs: [
+            { ...a, shape: [9, 2], data: Array(18).fill(1) },
+            { ...b, shape: [9], data: Array(9).fill('') },
+          ],
+        },
+      ],
     ],
-    [
-      'an input too many',
-      'tensor_invalid',
-      'got "a", "b", "c"',
-      { inputs: [a, b, { ...a, name: 'c' }] },
+    parameter_invalid: [
+      [
+        'shared memory',
+        'a region of shared memory',
+        { inputs: [{ ...a, parameters: { shared_memory_region: 'r' } }, b] },
+      ],
+      [
+        'classes of strings',
+        'only for outputs of numbers',
+        { inputs: [a, b], outputs: [{ name: 'word', parameters: { classification: 2 } }] },
+      ],
+      [
+        'a broken number of classes',
+        'got 1.5',
+        { inputs: [a, b], outputs: [{ name: 'scores', parameters: { classification: 1.5 } }] },
+      ],
+      [
+        'too high a number of classes',
+        'at most 1024; got 1025',
+        { inputs: [a, b], outputs: [{ name: 'scores', parameters: { classification: 1025 } }] },
+      ],
+      [
+        'a flag that is no flag',
+        '"binary_data" to be true or false; got "yes"',
+        { inputs: [a, b], outputs: [{ name: 'scores', parameters: { binary_data: 'yes' } }] },
+      ],
     ],
-    [
-      'an input twice',
-      'tensor_invalid',
-      'Expected each input once; got "a" twice',
-      { inputs: [a, a] },
-    ],
-    [
-      'an unknown datatype',
-      'tensor_invalid',
-      'the datatype FP32 in "a"; got "FLOAT"',
-      { inputs: [{ ...a, datatype: 'FLOAT' }, b] },
-    ],
-    [
-      'another datatype',
-      'tensor_invalid',
-      '"a" of FP32[-1,2]; got "a" of INT8[1,2]',
-      { inputs: [{ ...a, datatype: 'INT8' }, b] },
-    ],
-    [
-      'another size',
-      'tensor_invalid',
-      'got "a" of FP32[1,3]',
-      { inputs: [{ ...a, shape: [1, 3] }, b] },
-    ],
-    ['another rank', 'tensor_invalid', 'got "a" of FP32[2]', { inputs: [{ ...a, shape: [2] }, b] }],
-    [
-      'a very high rank',
-      'tensor_invalid',
-      ',…]',
-      { inputs: [{ ...a, shape: Array(64).fill(1) }, b] },
-    ],
-    [
-      'more dimensions than a shape may have',
-      'tensor_invalid',
-      'at most 64 dimensions in a shape; got 65',
-      { inputs: [{ ...a, shape: Array(65).fill('') }, b] },
-    ],
-    [
-      'a negative size',
-      'tensor_invalid',
-      'whole numbers from 0 to 2147483647 as the shape of "a"',
-      { inputs: [{ ...a, shape: [-1, 2] }, b] },
-    ],
-    ['a broken size', 'tensor_invalid', '[1.5,2]', { inputs: [{ ...a, shape: [1.5, 2] }, b] }],
-    ['a huge size', 'tensor_invalid', '[1e+300,2]', { inputs: [{ ...a, shape: [1e300, 2] }, b] }],
-    [
-      'sizes whose product is huge',
-      'tensor_invalid',
-      'at most 2^53 elements',
-      { inputs: [{ ...a, shape: [huge, huge, huge] }, b] },
-    ],
-    [
-      'more elements than data',
-      'tensor_invalid',
-      'Expected 4294967294 elements',
-      { inputs: [{ ...a, shape: [huge, 2] }, b] },
-    ],
-    [
-      'no rows',
-      'tensor_invalid',
-      'at least one row',
-      {
-        inputs: [
-          { ...a, shape: [0, 2], data: [] },
-          { ...b, shape: [0], data: [] },
-        ],
-      },
-    ],
-    [
-      'different rows',
-      'tensor_invalid',
-      'the same first dimension',
-      { inputs: [a, { ...b, shape: [2], data: ['x', 'y'] }] },
-    ],
-    [
-      'too many rows',
-      'too_many_inputs',
-      'at most 8 rows',
-      {
-        inputs: [
-          { ...a, shape: [9, 2], data: Array(18).fill(1) },
-          { ...b, shape: [9], data: Array(9).fill('') },
-        ],
-      },
-    ],
-    [
-      'neither data nor bytes',
-      'tensor_invalid',
-      'got nothing',
-      { inputs: [{ ...a, data: undefined }, b] },
-    ],
-    [
-      'both data and bytes',
-      'tensor_invalid',
-      'data or binary_data_size in "a"; got both',
-      { inputs: [{ ...a, parameters: { binary_data_size: 8 } }, b] },
-      Buffer.alloc(8),
-    ],
-    [
-      'more bytes than there are',
-      'tensor_invalid',
-      'at most the 4 that are left',
-      { inputs: [binaryOf(a, 8), b] },
-      Buffer.alloc(4),
-    ],
-    [
-      'a negative number of bytes',
-      'tensor_invalid',
-      'got -8',
-      { inputs: [binaryOf(a, -8), b] },
-      Buffer.alloc(8),
-    ],
-    [
-      'a number of bytes that is text',
-      'tensor_invalid',
-      'got "8"',
-      { inputs: [binaryOf(a, '8'), b] },
-      Buffer.alloc(8),
-    ],
-    [
-      'bytes that do not fit the shape',
-      'tensor_invalid',
-      'Expected 8 bytes in the tensor "a"',
-      { inputs: [binaryOf(a, 4), b] },
-      Buffer.alloc(4),
-    ],
-    [
-      'bytes that nobody claims',
-      'tensor_invalid',
-      'Expected 0 bytes behind the JSON',
-      { inputs: [a, b] },
-      Buffer.alloc(4),
-    ],
-    [
-      'strings whose lengths lie',
-      'tensor_invalid',
-      'leads beyond the end',
-      { inputs: [a, binaryOf(b, 5)] },
-      lying,
-    ],
-    [
-      'strings that are cut off',
-      'tensor_invalid',
-      'leads beyond the end',
-      { inputs: [a, binaryOf(b, 2)] },
-      bytes(0, 0),
-    ],
-    [
-      'strings too many',
-      'tensor_invalid',
-      'Expected 1 strings',
-      { inputs: [a, binaryOf(b, 8)] },
-      Buffer.alloc(8),
-    ],
-    [
-      'strings with NUL',
-      'tensor_invalid',
-      'without NUL in "b"',
-      { inputs: [a, { ...b, data: ['a\0b'] }] },
-    ],
-    [
-      'strings that are not UTF-8',
-      'tensor_invalid',
-      'in UTF-8',
-      { inputs: [a, binaryOf(b, 5)] },
-      bytes(1, 0, 0, 0, 255),
-    ],
-    [
-      'shared memory',
-      'parameter_invalid',
-      'a region of shared memory',
-      { inputs: [{ ...a, parameters: { shared_memory_region: 'r' } }, b] },
-    ],
-    [
-      'an output nobody has',
-      'tensor_invalid',
-      'Expected an output of the network, "scores" of FP32[-1,5], "word" of BYTES[-1]; got "x"',
-      { inputs: [a, b], outputs: [{ name: 'x' }] },
-    ],
-    [
-      'an output twice',
-      'tensor_invalid',
-      'each output once; got "word" twice',
-      { inputs: [a, b], outputs: [{ name: 'word' }, { name: 'word' }] },
-    ],
-    [
-      'classes of strings',
-      'parameter_invalid',
-      'only for outputs of numbers',
-      { inputs: [a, b], outputs: [{ name: 'word', parameters: { classification: 2 } }] },
-    ],
-    [
-      'a broken number of classes',
-      'parameter_invalid',
-      'got 1.5',
-      { inputs: [a, b], outputs: [{ name: 'scores', parameters: { classification: 1.5 } }] },
-    ],
-    [
-      'too high a number of classes',
-      'parameter_invalid',
-      'at most 1024; got 1025',
-      { inputs: [a, b], outputs: [{ name: 'scores', parameters: { classification: 1025 } }] },
-    ],
-    [
-      'a flag that is no flag',
-      'parameter_invalid',
-      '"binary_data" to be true or false; got "yes"',
-      { inputs: [a, b], outputs: [{ name: 'scores', parameters: { binary_data: 'yes' } }] },
-    ],
-  ])('may not have %s', (_what, code, words, value, binary) => {
+  };
+  const cases = Object.entries(refused).flatMap(([code, rows]) =>
+    rows.map(([what, words, value, binary]) => ({ code, what, words, value, binary })),
+  );
+  test.each(cases)('may not have $what', ({ code, words, value, binary }) => {
     const error = errorOf(() => read(value, binary));
     expect(error.code).toBe(code);
     expect(error.message).toContain(words);

@@ -93,82 +93,56 @@ describe('a table in a manifest', () => {
     expect(input).toMatchObject({ columns: [missing, missing] });
   });
 
-  test.each([
-    ['no column', [], [], 'input.columns: expected'],
-    ['a name twice', [number('a'), number('a')], [], 'input.columns: expected each name once'],
-    [
-      'another datatype',
+  /** Messages, and the columns and inputs that they are about. */
+  const refused: Record<string, [columns: object[], inputs: ReturnType<typeof input>[]]> = {
+    'input.columns: expected': [[], []],
+    'input.columns: expected each name once': [[number('a'), number('a')], []],
+    'input.columns.0.datatype: expected "number" or "category"; got "text"': [
       [number('a', { datatype: 'text' })],
       [],
-      'input.columns.0.datatype: expected "number" or "category"; got "text"',
     ],
-    [
-      'a text for a missing number',
+    'input.columns.0.missing: expected a number or NaN; got "none"': [
       [number('a', { missing: 'none' })],
       [],
-      'input.columns.0.missing: expected a number or NaN; got "none"',
     ],
-    [
-      'NaN for a missing category',
-      [category('a', { missing: 'NaN' })],
-      [],
-      'input.columns.0.missing: expected the text that stands for a missing category, such as "" or "<missing>"; NaN is for numbers',
-    ],
-    [
-      'more columns than the matrix has',
+    'input.columns.0.missing: expected the text that stands for a missing category, such as "" or "<missing>"; NaN is for numbers':
+      [[category('a', { missing: 'NaN' })], []],
+    'input.columns: expected 2 columns, as many as the network takes: "x" of FP32[-1,2]': [
       [number('a'), number('b'), number('c')],
       [input('x', 'FP32', -1, 2)],
-      'input.columns: expected 2 columns, as many as the network takes: "x" of FP32[-1,2]',
     ],
-    [
-      'a column that no input has',
+    'input.columns: expected a column for the input "b" of FP32[-1,1]': [
       [number('a'), number('c')],
       [input('a', 'FP32', -1, 1), input('b', 'FP32', -1, 1)],
-      'input.columns: expected a column for the input "b" of FP32[-1,1]',
     ],
-    [
-      'only columns that no input has, so their order would be guessed',
+    'input.columns: expected a column for the input "a" of FP32[-1,1]': [
       [number('c'), number('d')],
       [input('a', 'FP32', -1, 1), input('b', 'FP32', -1, 1)],
-      'input.columns: expected a column for the input "a" of FP32[-1,1]',
     ],
-    [
-      'a category where the network takes numbers',
+    'input.columns.0.datatype: expected number, since the input "a" is FP32; got "category"': [
       [category('a')],
       [input('a', 'FP32', -1, 1)],
-      'input.columns.0.datatype: expected number, since the input "a" is FP32; got "category"',
     ],
-    [
-      'a number where the network takes texts',
+    'input.columns.1.datatype: expected category, since the input "x" is BYTES; got "number"': [
       [category('a'), number('b')],
       [input('x', 'BYTES', -1, 2)],
-      'input.columns.1.datatype: expected category, since the input "x" is BYTES; got "number"',
     ],
-    [
-      'NaN where the network takes whole numbers',
+    'input.columns.0.missing: expected a whole number from -9007199254740991 to 9007199254740991': [
       [number('a', { missing: 'NaN' })],
       [input('a', 'INT64', -1, 1)],
-      'input.columns.0.missing: expected a whole number from -9007199254740991 to 9007199254740991',
     ],
-    [
-      'a category that the datatype cannot hold',
-      [number('a', { categories: [1, 300] })],
-      [input('a', 'UINT8', -1, 1)],
-      'input.columns.0.categories.1: expected a whole number from 0 to 255, since the input "a" is UINT8; got 300',
-    ],
-    [
-      'an input of Booleans',
+    'input.columns.0.categories.1: expected a whole number from 0 to 255, since the input "a" is UINT8; got 300':
+      [[number('a', { categories: [1, 300] })], [input('a', 'UINT8', -1, 1)]],
+    'expected a network that takes strings, whole numbers, FP32 or FP64 in "a"': [
       [number('a')],
       [input('a', 'BOOL', -1, 1)],
-      'expected a network that takes strings, whole numbers, FP32 or FP64 in "a"',
     ],
-    [
-      'an input of three dimensions',
+    'expected a network whose inputs have the shape [rows] or [rows, columns], unlike "a"': [
       [number('a')],
       [input('a', 'FP32', -1, 1, 1)],
-      'expected a network whose inputs have the shape [rows] or [rows, columns], unlike "a"',
     ],
-  ])('may not have %s', (_what, columns, inputs, words) => {
+  };
+  test.each(Object.entries(refused))('is refused: %s', (words, [columns, inputs]) => {
     const { code, message } = errorOf(() => readTable(columns, ...inputs));
     expect(code).toBe('manifest_invalid');
     expect(message).toContain(words);
