@@ -107,6 +107,12 @@ function texts(...strings: string[]): Tensor {
   };
 }
 
+/** Runs one input. Resolves to the numbers of the first output. */
+async function numbersOf(engine: Engine, input: Tensor): Promise<number[]> {
+  const { outputs } = await engine.run([input]);
+  return [...toFloats(outputs[0] as Tensor)];
+}
+
 function some(datatype: Datatype): Uint8Array {
   if (datatype === 'BYTES') return encodeStrings(['a', '', 'äö😀', 'x'.repeat(70_000)]);
   if (datatype === 'BOOL') return Uint8Array.of(1, 0, 0, 1);
@@ -145,8 +151,7 @@ describe.skipIf(!hasPython)('the engine of Python programs (needs Python 3.11)',
     const program = 'def predict(inputs): return {"y": inputs["x"]}';
     const folder = path.relative(process.cwd(), writeProgram(program));
     const engine = await open('', { folder, file: path.join(folder, 'predict.py') });
-    const { outputs } = await engine.run([floats(1, 2)]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
+    expect(await numbersOf(engine, floats(1, 2))).toEqual([1, 2]);
   });
 
   test('passes every datatype on, bit by bit', async () => {
@@ -176,8 +181,7 @@ def predict(texts):
     return [[len(text), text.count("ö")] for text in texts]`,
       { kind: 'text', inputs: [value('x', 'BYTES')], outputs: [value('y', 'FP32', [-1, 2])] },
     );
-    const { outputs } = await engine.run([texts('aö', '', 'ööö')]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([2, 1, 0, 0, 3, 3]);
+    expect(await numbersOf(engine, texts('aö', '', 'ööö'))).toEqual([2, 1, 0, 0, 3, 3]);
     const broken = { ...texts(''), data: Uint8Array.of(1, 0, 0, 0, 255) };
     expect(await reasonOf(engine.run([broken]))).toContain('expected a text in UTF-8');
   });
@@ -187,8 +191,7 @@ def predict(texts):
       kind: 'table',
       inputs: [value('city', 'BYTES')],
     });
-    const { outputs } = await engine.run([{ ...texts('Köln', 'Bonn'), name: 'city' }]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 0]);
+    expect(await numbersOf(engine, { ...texts('Köln', 'Bonn'), name: 'city' })).toEqual([1, 0]);
   });
 
   test('gives a picture as an array that may be written to', async () => {
@@ -201,8 +204,7 @@ def predict(pictures):
     );
     const pixels = new Uint8Array(24).fill(1);
     const input = { name: 'x', datatype: 'UINT8', shape: [2, 2, 2, 3], data: pixels } as const;
-    const { outputs } = await engine.run([input]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([11, 11]);
+    expect(await numbersOf(engine, input)).toEqual([11, 11]);
   });
 
   test('takes texts and bytes, and returns the outputs that are asked for', async () => {
@@ -263,8 +265,7 @@ def predict(inputs):
     const run = engine.run([floats(0, 1)]);
     await expect(run).rejects.toMatchObject({ cause: { reader: 'log' } });
     expect(await reasonOf(run)).toContain(reason);
-    const { outputs } = await engine.run([floats(1, 2)]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
+    expect(await numbersOf(engine, floats(1, 2))).toEqual([1, 2]);
   });
 
   test('takes a column for a number for each row', async () => {
@@ -346,8 +347,7 @@ import multiprocessing
 def predict(inputs):
     with multiprocessing.get_context(${JSON.stringify(method)}).Pool(2) as pool:
         return pool.map(abs, inputs["x"].tolist())`);
-    const { outputs } = await engine.run([floats(-1, 2)]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
+    expect(await numbersOf(engine, floats(-1, 2))).toEqual([1, 2]);
   });
 
   test.each(['SIGTERM', 'SIGINT'])(
@@ -363,8 +363,7 @@ def predict(inputs):
         os.kill(child, signal.${name})
         os.waitpid(child, 0)
     return inputs["x"]`);
-      const { outputs } = await engine.run([floats(3)]);
-      expect([...toFloats(outputs[0] as Tensor)]).toEqual([3]);
+      expect(await numbersOf(engine, floats(3))).toEqual([3]);
     },
   );
 
@@ -374,8 +373,7 @@ import os
 def predict(inputs):
     return inputs["x"] if os.fork() > 0 else -inputs["x"]`);
     for (let number = 1; number < 20; number++) {
-      const { outputs } = await engine.run([floats(number)]);
-      expect([...toFloats(outputs[0] as Tensor)]).toEqual([number]);
+      expect(await numbersOf(engine, floats(number))).toEqual([number]);
     }
   });
 
@@ -386,8 +384,7 @@ def predict(inputs):
     writeFileSync(path.join(folder, 'a part ö', 'beside.py'), 'two = 2');
     writeFileSync(file, 'import beside\ndef predict(inputs): return inputs["x"] * beside.two');
     const engine = await open('', { folder, file });
-    const { outputs } = await engine.run([floats(3)]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([6]);
+    expect(await numbersOf(engine, floats(3))).toEqual([6]);
   });
 
   test.each(['folder', 'link to its folder'])(
@@ -425,9 +422,8 @@ def predict(inputs):
           utimesSync(file, 1_700_000_000, 1_700_000_000);
         }
         const engine = await start('', { folder, file: path.join(folder, 'predict.py') });
-        const { outputs } = await engine.run([floats(1, 1, 1, 1)]);
+        answers.push(await numbersOf(engine, floats(1, 1, 1, 1)));
         await engine.close();
-        answers.push([...toFloats(outputs[0] as Tensor)]);
       }
       expect(answers).toEqual([
         [1, 1, 1, 1],
@@ -450,8 +446,7 @@ def predict(inputs):
     return inputs["x"]`,
       { log: written },
     );
-    const { outputs } = await engine.run([floats(1)]);
-    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1]);
+    expect(await numbersOf(engine, floats(1))).toEqual([1]);
     await waitUntil('the last line is logged', () =>
       lines().some(({ line }) => line === 'an error'),
     );
@@ -543,15 +538,14 @@ def predict(inputs):
   });
 
   test('finishes its runs before it closes, and a signal to all processes ends none', async () => {
-    const folder = makeFolder({});
-    const pidFile = path.join(folder, 'pid');
+    const own = makePidFile();
     const engine = await start(`
 import os, time
-open(${JSON.stringify(pidFile)}, "w").write(str(os.getpid()))
+${own.write('os.getpid()')}
 def predict(inputs):
     time.sleep(0.3)
     return inputs["x"]`);
-    const pid = Number(readFileSync(pidFile, 'utf8'));
+    const pid = own.read();
     const runs = [engine.run([floats(1)]), engine.run([floats(2)])];
     process.kill(pid, 'SIGTERM');
     process.kill(pid, 'SIGINT');
@@ -636,24 +630,11 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
   };
 
   async function double(folder: string): Promise<number> {
-    const engine = await openPythonEngine(
-      {
-        name: 'doubler',
-        folder,
-        file: path.join(folder, 'predict.py'),
-        requirements: 'requirements.txt',
-        kind: 'tensors',
-        inputs: [value('x', 'FP32')],
-        outputs: [value('y', 'FP32')],
-        device,
-        loadMsMax: 60_000,
-      },
-      log,
-      { runMsMax: 60_000, onLost: () => {} },
-    );
-    const { outputs } = await engine.run([floats(4)]);
+    const file = path.join(folder, 'predict.py');
+    const engine = await start('', { name: 'doubler', folder, file });
+    const [number] = await numbersOf(engine, floats(4));
     await engine.close();
-    return toFloats(outputs[0] as Tensor)[0] as number;
+    return number as number;
   }
 
   test('is made once, has what the list says, and is made again when the list changes', {
