@@ -1,12 +1,9 @@
 import { Metadata } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
-import { Admission } from '../../api/admission/admission.js';
-import { makeByteBudget } from '../../api/admission/byte-budget.js';
-import { makeCalls } from '../../api/calls.js';
-import { deadlineExceeded } from '../../api/deadline.js';
 import { Arrival } from '../../api/grpc/arrival.js';
 import { nowMs } from '../../shared/clock.js';
+import { makeIdleCalls } from './idle-calls.js';
 import { makeSampleModel } from './sample-model.js';
 
 /** Makes the arrival of a request whose slot counts how often it is given back. */
@@ -26,16 +23,7 @@ test('a request that is refused before it has a call gives its slot back', () =>
 
 test('the slot of a request stays taken while its work goes on for a repeat', () => {
   const { arrival, slot, releases } = makeArrival();
-  const admission = new Admission({
-    permitsMax: 4,
-    callerShare: 1,
-    itemsMax: 1000,
-    unansweredIn: () => undefined,
-    countModels: () => 1,
-    peers: { inFlight: () => 0, msFor: () => undefined },
-    now: () => performance.now(),
-  });
-  const calls = makeCalls({ admission, bodies: makeByteBudget(1000), whyLate: deadlineExceeded });
+  const { calls } = makeIdleCalls();
   const [arrivedAt, deadlineAt] = [nowMs(), nowMs() + 1000];
   const models = [makeSampleModel()];
   arrival.call = calls.open({ caller: anyone, slot, models, key: 'k', arrivedAt, deadlineAt });

@@ -1,12 +1,10 @@
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
-import { Admission } from '../../api/admission/admission.js';
-import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Call, clientClosed } from '../../api/call.js';
-import { makeCalls } from '../../api/calls.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
+import { makeIdleCalls } from './idle-calls.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
 const a = makeSampleModel({ name: 'a', deadlineMs: 1000 });
@@ -14,22 +12,7 @@ const b = makeSampleModel({ name: 'b', deadlineMs: 300 });
 
 /** Opens calls with an admission and a byte budget that the test can read. */
 function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) {
-  const { permitsMax = 4, bytesMax = 1000 } = options;
-  const admission = new Admission({
-    callerShare: 1,
-    permitsMax,
-    itemsMax: 1000,
-    unansweredIn: () => undefined,
-    countModels: () => 1,
-    peers: { inFlight: () => 0, msFor: () => undefined },
-    now: () => performance.now(),
-  });
-  const bodies = makeByteBudget(bytesMax);
-  const calls = makeCalls({
-    admission,
-    bodies,
-    whyLate: (phase) => new ScorelineError('deadline_exceeded', phase),
-  });
+  const { admission, bodies, calls } = makeIdleCalls({ permitsMax: 4, ...options });
   const open = (changes: { models?: (typeof a)[]; key?: string; withinMs?: number } = {}) => {
     const { models = [a], key, withinMs = 1000 } = changes;
     return calls.open({

@@ -1,9 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
-import { Admission } from '../../api/admission/admission.js';
-import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Call, clientClosed } from '../../api/call.js';
-import { makeCalls } from '../../api/calls.js';
 import { identify } from '../../api/repeat/identity.js';
 import { makeRepeatable, type Work } from '../../api/repeat/repeatable.js';
 import type { Results } from '../../api/repeat/results.js';
@@ -11,6 +8,7 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Reply, ScoredReply } from '../../shared/wire/reply.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
+import { makeIdleCalls } from './idle-calls.js';
 import { makeSampleModel } from './sample-model.js';
 
 const model = makeSampleModel();
@@ -43,18 +41,7 @@ interface Sent {
 
 /** Makes a `Repeatable` with results in memory. The test answers its items. */
 function makeObserved({ permitsMax = 10 } = {}) {
-  const admission = new Admission({
-    callerShare: 1,
-    permitsMax,
-    itemsMax: 1000,
-    unansweredIn: () => undefined,
-    countModels: () => 1,
-    peers: { inFlight: () => 0, msFor: () => undefined },
-    now: () => performance.now(),
-  });
-  const bodies = makeByteBudget(1000);
-  const whyLate = () => new ScorelineError('deadline_exceeded', 'Late.');
-  const calls = makeCalls({ admission, bodies, whyLate });
+  const { admission, bodies, calls } = makeIdleCalls({ permitsMax });
   const kept = new Map<string, Reply>();
   const released: string[] = [];
   let isNew = true;
