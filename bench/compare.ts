@@ -29,7 +29,7 @@ import { readProcessorMs } from './api.js';
 import { makeCheckout } from './checkout.js';
 import { encodeRequest, makeClient } from './client.js';
 import { type LoadResult, median, runLoad } from './load.js';
-import { readQuestions } from './questions.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { type BenchService, startBenchService } from './service.js';
 
@@ -220,7 +220,7 @@ function print(cases: readonly Case[], about: { base: string; model: string }): 
 
 function questions(): Omit<Workload, 'clients'> {
   const model = 'faq-matcher';
-  const bodies = readQuestions().map((input) => JSON.stringify({ input }));
+  const bodies = readQuestionBodies();
   return {
     model,
     ways: [

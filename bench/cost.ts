@@ -13,8 +13,6 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { makeLogger } from '../shared/process/log.js';
-import { connectProducer, waitUntilReady } from '../shared/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { addAdder } from '../test/tensor-model.js';
 import { type RedisAccount, readRedisAccount, subtract } from './accounting.js';
@@ -22,9 +20,9 @@ import { readProcessorMs } from './api.js';
 import { median, runLoad } from './load.js';
 import { makeModelsDirectory } from './models.js';
 import { readPhotographs } from './photographs.js';
-import { readQuestions } from './questions.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
-import { startBenchService } from './service.js';
+import { connectToRedis, startBenchService } from './service.js';
 
 /** What clients send, and to which model. */
 interface Workload {
@@ -91,9 +89,7 @@ process.exit(0);
 async function measure(workload: Workload): Promise<Cost[]> {
   const { model, modelsDirectory } = workload;
   const service = await startBenchService({ models: model, modelsDirectory });
-  const log = makeLogger({ role: 'bench', level: 'error' });
-  const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-  await waitUntilReady(redis);
+  const redis = await connectToRedis(service.redisUrl);
   const [api] = service.apis as [{ pid: number; url: string }];
   const [worker] = service.workers as [{ pid: number }];
   const pids = [api.pid, worker.pid] as const;
@@ -171,7 +167,7 @@ function text(): Workload {
     modelsDirectory: path.join(packageDirectory(), 'models'),
     pathname: `/v1/models/${model}/score`,
     headers: {},
-    bodies: readQuestions().map((input) => JSON.stringify({ input })),
+    bodies: readQuestionBodies(),
     remove: () => {},
   };
 }

@@ -8,14 +8,12 @@
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { makeLogger } from '../shared/process/log.js';
-import { connectProducer, waitUntilReady } from '../shared/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { makeBenchKey, startBenchApi } from './api.js';
 import { reportFloodedRounds, runFloodedRounds } from './flooded-rounds.js';
-import { runLoad } from './load.js';
-import { readQuestions } from './questions.js';
-import { startBenchService } from './service.js';
+import { isRanked, runLoad } from './load.js';
+import { readQuestionBodies } from './questions.js';
+import { connectToRedis, startBenchService } from './service.js';
 
 const { values } = parseArgs({
   options: {
@@ -29,9 +27,7 @@ const model = 'faq-matcher';
 const pathname = `/v1/models/${model}/score`;
 const modelsDirectory = path.join(packageDirectory(), 'models');
 const service = await startBenchService({ models: model, modelsDirectory, roles: ['worker'] });
-const log = makeLogger({ role: 'bench', level: 'error' });
-const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-await waitUntilReady(redis);
+const redis = await connectToRedis(service.redisUrl);
 const steady = await makeBenchKey(redis, 'steady');
 const flooding = await makeBenchKey(redis, 'flooding', { perSecond: 100, concurrent: 4 });
 const api = await startBenchApi({
@@ -41,8 +37,7 @@ const api = await startBenchApi({
   AUTH: 'keys',
 });
 const port = Number(new URL(api.url).port);
-const bodies = readQuestions().map((input) => JSON.stringify({ input }));
-const isRight = (answer: string) => answer.includes('"predictions":[{"label":');
+const bodies = readQuestionBodies();
 
 await runLoad({
   url: api.url + pathname,
@@ -50,11 +45,11 @@ await runLoad({
   seconds: 5,
   bodies,
   headers: steady,
-  isRight,
+  isRight: isRanked,
 });
 const rounds = await runFloodedRounds(
   {
-    ...{ port, pathname, bodies, headers: steady, isRight },
+    ...{ port, pathname, bodies, headers: steady, isRight: isRanked },
     perSecond: Number(values.rate),
     seconds: Number(values.seconds),
   },

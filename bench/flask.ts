@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { findFreePort } from '../cli/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { type Load, type LoadResult, median, runLoad } from './load.js';
-import { readQuestions } from './questions.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
@@ -31,7 +31,7 @@ const service = await startBenchService({
   modelsDirectory: path.join(root, 'models'),
 });
 
-const bodies = readQuestions().map((input) => JSON.stringify({ input }));
+const bodies = readQuestionBodies();
 const isRight: Load['isRight'] = (answer) => answer.includes('"Computed in ');
 const measure = (url: string, seconds: number) =>
   runLoad({ url: `${url}/score`, clients: Number(values.clients), seconds, bodies, isRight });

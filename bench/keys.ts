@@ -10,14 +10,12 @@
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { makeLogger } from '../shared/process/log.js';
-import { connectProducer, waitUntilReady } from '../shared/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { type BenchApi, makeBenchKey, readProcessorMs, startBenchApi } from './api.js';
-import { type LoadResult, median, runLoad } from './load.js';
-import { readQuestions } from './questions.js';
+import { isRanked, type LoadResult, median, runLoad } from './load.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
-import { startBenchService } from './service.js';
+import { connectToRedis, startBenchService } from './service.js';
 
 const { values } = parseArgs({
   options: {
@@ -29,9 +27,7 @@ const { values } = parseArgs({
 const model = 'faq-matcher';
 const modelsDirectory = path.join(packageDirectory(), 'models');
 const service = await startBenchService({ models: model, modelsDirectory, roles: ['worker'] });
-const log = makeLogger({ role: 'bench', level: 'error' });
-const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-await waitUntilReady(redis);
+const redis = await connectToRedis(service.redisUrl);
 const redisPid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1]);
 
 const environment = { REDIS_URL: service.redisUrl, MODELS: model, MODELS_DIR: modelsDirectory };
@@ -52,8 +48,7 @@ interface Side {
 
 type Measured = LoadResult & { readonly apiMicros: number; readonly redisMicros: number };
 
-const bodies = readQuestions().map((input) => JSON.stringify({ input }));
-const isRight = (answer: string) => answer.includes('"predictions":[{"label":');
+const bodies = readQuestionBodies();
 for (const side of sides) await measure(side, 5);
 for (let round = 0; round < Number(values.rounds); round++) {
   // Each side goes first, second and last equally often.
@@ -84,7 +79,7 @@ async function measure({ api, headers }: Side, seconds: number): Promise<Measure
     seconds,
     bodies,
     headers,
-    isRight,
+    isRight: isRanked,
   });
   const [apiAfter, redisAfter] = read();
   const requests = result.perSecond * seconds;

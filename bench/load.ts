@@ -29,6 +29,9 @@ export interface LoadResult {
   readonly wrong: number;
 }
 
+/** Whether the body of an answer has labels, or questions, in their order. */
+export const isRanked = (answer: string): boolean => answer.includes('"predictions":[{"label":');
+
 /** Runs the load. Rejects if a connection fails. */
 export async function runLoad(load: Load): Promise<LoadResult> {
   const { port, pathname } = new URL(load.url);

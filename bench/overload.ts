@@ -24,17 +24,15 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
-import { makeLogger } from '../shared/process/log.js';
-import { connectProducer, waitUntilReady } from '../shared/redis/redis.js';
 import { encodeRequest, makeClient } from './client.js';
 import { median, quantile, runLoad } from './load.js';
 import { readProcessMegabytes, readRedisMegabytes } from './memory.js';
 import { makeModelsDirectory } from './models.js';
 import { type Exchange, type OpenRun, runOpenLoop } from './open-loop.js';
 import { readPhotographs } from './photographs.js';
-import { readQuestions } from './questions.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
-import { startBenchService } from './service.js';
+import { connectToRedis, startBenchService } from './service.js';
 
 const { values } = parseArgs({
   options: {
@@ -60,9 +58,7 @@ const service = await startBenchService({
   roles: [...Array.from({ length: Number(values.apis) }, () => 'api' as const), 'worker'],
 });
 for (const pid of [process.pid, ...service.apis.map((api) => api.pid)]) os.setPriority(pid, 5);
-const log = makeLogger({ role: 'bench', level: 'error' });
-const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-await waitUntilReady(redis);
+const redis = await connectToRedis(service.redisUrl);
 const ports = service.apis.map(({ url }) => Number(new URL(url).port));
 const requests = bodies.map((body) =>
   encodeRequest({ pathname, body, headers: { ...headers, 'Request-Timeout': values.deadline } }),
@@ -283,7 +279,7 @@ interface Inputs {
 
 function questions(): Inputs {
   return {
-    bodies: readQuestions().map((input) => JSON.stringify({ input })),
+    bodies: readQuestionBodies(),
     headers: {},
     isPlausible: () => true,
   };

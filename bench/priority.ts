@@ -12,9 +12,9 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { reportFloodedRounds, runFloodedRounds } from './flooded-rounds.js';
-import { runLoad } from './load.js';
+import { isRanked, runLoad } from './load.js';
 import { readPhotographs } from './photographs.js';
-import { readQuestions } from './questions.js';
+import { readQuestionBodies } from './questions.js';
 import { startBenchService } from './service.js';
 
 /** How often the caller looks which requests are due. A longer step would hide a part of the delay. */
@@ -44,17 +44,16 @@ const [port, floodPort] = service.apis.map(({ url }) => Number(new URL(url).port
   number,
   number,
 ];
-const isRight = (answer: string) => answer.includes('"predictions":[{"label":');
 
 for (const { url } of service.apis) {
   await runLoad({
-    ...{ url: url + pathname, bodies, headers, isRight },
+    ...{ url: url + pathname, bodies, headers, isRight: isRanked },
     ...{ clients: Number(usual.warmUpClients), seconds: warmUpSeconds },
   });
 }
 const rounds = await runFloodedRounds(
   {
-    ...{ port, pathname, bodies, headers, isRight, stepMs },
+    ...{ port, pathname, bodies, headers, isRight: isRanked, stepMs },
     perSecond: Number(rate),
     seconds: Number(values.seconds),
   },
@@ -72,7 +71,7 @@ function readScenario(name: string) {
   if (name === 'text') {
     return {
       model: 'faq-matcher',
-      bodies: readQuestions().map((input) => JSON.stringify({ input })),
+      bodies: readQuestionBodies(),
       type: 'application/json',
       ...{ rate: '100', clients: '64', warmUpClients: '16' },
     };

@@ -11,3 +11,8 @@ export function readQuestions(): string[] {
     .split('\n')
     .map((line) => line.split('\t')[2] as string);
 }
+
+/** Returns the bodies of requests that ask them. */
+export function readQuestionBodies(): string[] {
+  return readQuestions().map((input) => JSON.stringify({ input }));
+}

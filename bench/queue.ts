@@ -11,8 +11,8 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { v8Arguments } from '../cli/processes/children.js';
 import { packageDirectory } from '../shared/version.js';
-import { type Load, type LoadResult, median, runLoad } from './load.js';
-import { readQuestions } from './questions.js';
+import { isRanked, type LoadResult, median, runLoad } from './load.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
@@ -35,14 +35,13 @@ const inProcess = fork(
 );
 const [{ port }] = (await once(inProcess, 'message')) as [{ port: number }];
 
-const bodies = readQuestions().map((input) => JSON.stringify({ input }));
-const isRight: Load['isRight'] = (answer) => answer.includes('"predictions":[{"label":');
+const bodies = readQuestionBodies();
 const sides = {
   a: `http://127.0.0.1:${port}/score`,
   b: `${service.url}/v1/models/${model}/score`,
 };
 const measure = (side: 'a' | 'b', clients: number, seconds: number) =>
-  runLoad({ url: sides[side], clients, seconds, bodies, isRight });
+  runLoad({ url: sides[side], clients, seconds, bodies, isRight: isRanked });
 
 await measure('a', 64, 2);
 await measure('b', 64, 2);

@@ -22,13 +22,12 @@ import { parseArgs } from 'node:util';
 import { v8Arguments } from '../cli/processes/children.js';
 import { startRedis } from '../cli/redis/private-redis.js';
 import { ensureRedisServer } from '../cli/redis/redis.js';
-import { makeLogger } from '../shared/process/log.js';
-import { connectProducer, waitUntilReady } from '../shared/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { readRedisAccount, subtract } from './accounting.js';
 import { readProcessorMs } from './api.js';
 import type { StandIn } from './redis-stand-in.js';
 import { report } from './report.js';
+import { connectToRedis } from './service.js';
 
 const { values } = parseArgs({
   options: {
@@ -52,9 +51,7 @@ const server = await startRedis({
   directory,
   say: console.error,
 });
-const log = makeLogger({ role: 'bench', level: 'error' });
-const redis = connectProducer({ url: server.tcpUrl, name: 'bench', log });
-await waitUntilReady(redis);
+const redis = await connectToRedis(server.tcpUrl);
 const redisPid = Number(/^process_id:(\d+)/m.exec(await redis.info('server'))?.[1]);
 pin(redisPid, '0');
 const worker = await startStandIn({ role: 'worker', count: pods, inFlight: 0, bytes: 0 });

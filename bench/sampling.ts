@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { readProcessorMs } from './api.js';
 import { median, runLoad } from './load.js';
-import { readQuestions } from './questions.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { type BenchService, startBenchService } from './service.js';
 
@@ -26,7 +26,7 @@ const { values } = parseArgs({
   },
 });
 const models = 'faq-matcher';
-const bodies = readQuestions().map((input) => JSON.stringify({ input }));
+const bodies = readQuestionBodies();
 const load = { clients: Number(values.clients), bodies };
 
 const receiver = createServer((request, response) => {

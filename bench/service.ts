@@ -7,6 +7,8 @@ import process from 'node:process';
 import { type Build, spawnChild, thisBuild } from '../cli/processes/children.js';
 import { startRedis } from '../cli/redis/private-redis.js';
 import { ensureRedisServer } from '../cli/redis/redis.js';
+import { makeLogger } from '../shared/process/log.js';
+import { connectProducer, type Redis, waitUntilReady } from '../shared/redis/redis.js';
 
 export type BenchService = Awaited<ReturnType<typeof startBenchService>>;
 
@@ -62,4 +64,11 @@ export async function startBenchService(options: {
     url: apis[0]?.url ?? '',
     close,
   };
+}
+
+export async function connectToRedis(url: string): Promise<Redis> {
+  const log = makeLogger({ role: 'bench', level: 'error' });
+  const redis = connectProducer({ url, name: 'bench', log });
+  await waitUntilReady(redis);
+  return redis;
 }

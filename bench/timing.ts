@@ -15,15 +15,13 @@ import { parseArgs } from 'node:util';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
 import { ApiKeyRing } from '../api/access/api-key-ring.js';
 import { ApiKeyStore } from '../api/access/api-key-store.js';
-import { makeLogger } from '../shared/process/log.js';
 import { makeKeys } from '../shared/redis/keys.js';
-import { connectProducer, waitUntilReady } from '../shared/redis/redis.js';
 import { startBenchApi } from './api.js';
 import { encodeRequest, makeClient } from './client.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
 import { report } from './report.js';
-import { startBenchService } from './service.js';
+import { connectToRedis, startBenchService } from './service.js';
 
 const { values } = parseArgs({
   options: {
@@ -101,9 +99,7 @@ async function askOverHttp(): Promise<Times> {
     modelsDirectory: models.path,
     roles: ['worker'],
   });
-  const log = makeLogger({ role: 'bench', level: 'error' });
-  const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-  await waitUntilReady(redis);
+  const redis = await connectToRedis(service.redisUrl);
   await new ApiKeyStore(redis, makeKeys('scoreline')).write(record);
   const api = await startBenchApi({
     REDIS_URL: service.redisUrl,

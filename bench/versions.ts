@@ -22,8 +22,8 @@ import { dump } from 'js-yaml';
 import { readManifest } from '../shared/manifest/file.js';
 import { packageDirectory } from '../shared/version.js';
 import { measureSteady, type Round } from './flooded-rounds.js';
-import { median, runLoad } from './load.js';
-import { readQuestions } from './questions.js';
+import { isRanked, median, runLoad } from './load.js';
+import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
@@ -50,9 +50,8 @@ const service = await startBenchService({
   modelsDirectory: directory,
   roles: ['api', ...Array.from({ length: Number(values.workers) }, () => 'worker' as const)],
 });
-const bodies = readQuestions().map((input) => JSON.stringify({ input }));
-const isRight = (answer: string) => answer.includes('"predictions":[{"label":');
-await runLoad({ url: service.url + pathname, clients: 16, seconds: 5, bodies, isRight });
+const bodies = readQuestionBodies();
+await runLoad({ url: service.url + pathname, clients: 16, seconds: 5, bodies, isRight: isRanked });
 
 const rounds: Readonly<Record<'usual' | 'switching', Half>>[] = [];
 for (let round = 0; round < Number(values.rounds); round++) {
@@ -104,7 +103,7 @@ async function measure(): Promise<Half> {
     ...{ port: Number(new URL(service.url).port), pathname, bodies },
     isRight: (answer) => {
       versions.add(/"version":"(\d+)"/.exec(answer)?.[1] ?? '');
-      return isRight(answer);
+      return isRanked(answer);
     },
     perSecond: Number(values.rate),
     seconds: Number(values.seconds),
