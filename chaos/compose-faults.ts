@@ -3,6 +3,7 @@
 // Faults overlap, so one may find that another was there first: a container that is gone cannot be
 // started again. Such a step is passed over. At the end every container must be there and well.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Compose } from '../cli/docker/compose.js';
 import { docker } from '../cli/docker/docker.js';
 import { isGone, isWell, lookEveryMs, type Service, stopSeconds } from './containers.js';
@@ -10,7 +11,7 @@ import { pick } from './random.js';
 import type { Fault } from './schedule.js';
 import type { Target } from './target.js';
 import { makeTurns } from './turns.js';
-import { delay, waitUntil } from './wait.js';
+import { waitUntil } from './wait.js';
 
 const recoversWithinMs = 60_000;
 

@@ -15,7 +15,7 @@ import { makeComposeFaults } from './compose-faults.js';
 import { areWell, findBadEnds, lookEveryMs, type Service, stopSeconds } from './containers.js';
 import { copyModels } from './models.js';
 import { findLeftBehind } from './service.js';
-import type { Target } from './target.js';
+import type { Target, TargetOptions } from './target.js';
 import { waitUntil } from './wait.js';
 
 const composeFile = path.join(packageDirectory(), 'docker-compose.yml');
@@ -25,12 +25,7 @@ const startsWithinMs = 120_000;
  * Builds the images unless API_IMAGE and WORKER_IMAGE name others, and starts a project of its own.
  * Rejects without a Docker engine, or if the service is not ready within two minutes.
  */
-export async function startCompose(options: {
-  directory: string;
-  workers: number;
-  deadlineMs: number;
-  say: (line: string) => void;
-}): Promise<Target> {
+export async function startCompose(options: TargetOptions): Promise<Target> {
   const { directory, workers, say } = options;
   const address = { host: '127.0.0.1', port: await findFreePort() };
   const { compose, network } = await openProject({ directory, address });

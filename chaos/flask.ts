@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { findFreePort } from '../cli/redis/redis.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
@@ -15,19 +16,16 @@ import { prepareInputs } from './inputs.js';
 import type { AnswerForm } from './judge.js';
 import { pick } from './random.js';
 import type { Fault } from './schedule.js';
-import type { Target } from './target.js';
-import { delay, waitUntil } from './wait.js';
+import { isAnswering } from './service.js';
+import type { Target, TargetOptions } from './target.js';
+import { waitUntil } from './wait.js';
 
 const name = 'faq-matcher';
 /** Long enough to install the packages, if they are missing, and to train the pipeline. */
 const startsWithinMs = 600_000;
 
 /** Starts gunicorn on a free port. Rejects if it is not ready within ten minutes. */
-export async function startFlask(options: {
-  directory: string;
-  workers: number;
-  deadlineMs: number;
-}): Promise<Target> {
+export async function startFlask(options: TargetOptions): Promise<Target> {
   const root = packageDirectory();
   const models = readModels({
     directory: path.join(root, 'models'),
@@ -35,13 +33,13 @@ export async function startFlask(options: {
     filesNeeded: true,
   });
   const inputs = await prepareInputs(models[0] as Model, options.deadlineMs, referenceContract());
-  const port = await findFreePort();
+  const address = { host: '127.0.0.1', port: await findFreePort() };
   const log = openSync(path.join(options.directory, 'flask.log'), 'a');
   const wrapper = spawn(
     process.execPath,
     [
       ...['dist/cli/python.js', 'bench/flask/requirements.txt', 'bench/flask/serve.py'],
-      ...[String(port), String(options.workers)],
+      ...[String(address.port), String(options.workers)],
     ],
     { cwd: root, detached: true, stdio: ['ignore', log, log] },
   );
@@ -59,7 +57,7 @@ export async function startFlask(options: {
   };
   const isReady = (withinMs: number) =>
     waitUntil(
-      async () => findWorkers().length >= options.workers && (await isHealthy(port)),
+      async () => findWorkers().length >= options.workers && (await isAnswering(address, '/')),
       withinMs,
     );
   const end = (signal: NodeJS.Signals) => async (fault: Fault) => {
@@ -72,7 +70,7 @@ export async function startFlask(options: {
     throw new Error(`Flask did not start; see ${options.directory}/flask.log.`);
   }
   return {
-    address: { host: '127.0.0.1', port },
+    address,
     models: [name],
     inputsOf: () => inputs,
     poison: () => Promise.reject(new Error('Flask takes no poison: it does not use ONNX Runtime.')),
@@ -112,13 +110,4 @@ function childrenOf(pid: number): number[] {
   } catch {
     return [];
   }
-}
-
-async function isHealthy(port: number): Promise<boolean> {
-  const answer = await fetch(`http://127.0.0.1:${port}/`, {
-    headers: { connection: 'close' },
-    signal: AbortSignal.timeout(2000),
-  }).catch(() => undefined);
-  await answer?.arrayBuffer();
-  return answer?.status === 200;
 }

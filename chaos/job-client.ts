@@ -1,7 +1,7 @@
 // What an asynchronous caller says and hears: requests that become jobs, and the documents of jobs.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, Outcome, Response } from './client.js';
-import { delay } from './wait.js';
 
 /** How long one request for a job waits for its end. */
 const waitSeconds = 5;

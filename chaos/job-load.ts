@@ -1,6 +1,7 @@
 // The asynchronous callers of a run: each has its request answered as a job, waits for the job's end, and asks
 // again. A job is judged as the request would be that had waited for the answer.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { acceptedJob, asOutcome, readEnded, withFields } from './job-client.js';
 import type { Judge } from './judge.js';
 import { graceMs, type Load } from './load.js';
@@ -9,7 +10,6 @@ import type { Receiver } from './receiver.js';
 import type { Tally } from './tally.js';
 import type { Input } from './target.js';
 import { judgeWebhooks } from './told.js';
-import { delay } from './wait.js';
 
 const thinkMsMax = 200;
 /** A worker that holds a job past its deadline first ends what it runs, such as a poison that hangs. */

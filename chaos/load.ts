@@ -1,11 +1,11 @@
 // The load of a run: clients that keep asking, and the tally of what became of each request.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, makeClient } from './client.js';
 import type { Judge, Verdict } from './judge.js';
 import { makeRandom, pick, type Random } from './random.js';
 import type { Tally } from './tally.js';
 import type { Input, Target } from './target.js';
-import { delay } from './wait.js';
 
 /** One request in five goes to the second model and carries a photograph. */
 const secondModelShare = 0.2;

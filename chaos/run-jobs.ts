@@ -6,6 +6,7 @@
 //
 // Who is told that its cancellation came in time has a cancelled job; any other job succeeds with the right answer.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from './client.js';
 import { acceptedJob, asOutcome, cancelJob, readEnded, withFields } from './job-client.js';
 import { makeJudge } from './judge.js';
@@ -17,7 +18,7 @@ import { makeTally } from './tally.js';
 import type { Input, Target } from './target.js';
 import { makeTimeline } from './timeline.js';
 import { judgeWebhooks, type WebhookCounts } from './told.js';
-import { delay, waitUntil } from './wait.js';
+import { waitUntil } from './wait.js';
 
 /** The result of a run, as its last line of output says it in JSON. */
 export interface JobsSummary {

@@ -5,6 +5,7 @@
 // - calm: no new faults. The load goes on until each model has answered after the last fault.
 // - afterwards: no load. The run asks each model once more, and the answer must be right at once.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { makeJobLoad } from './job-load.js';
 import { makeJudge } from './judge.js';
 import { graceMs, makeLoad } from './load.js';
@@ -13,7 +14,7 @@ import { type Fault, type FaultKind, makeSchedule } from './schedule.js';
 import { makeTally, type Summary } from './tally.js';
 import type { Input, Target } from './target.js';
 import { makeTimeline } from './timeline.js';
-import { delay, waitUntil } from './wait.js';
+import { waitUntil } from './wait.js';
 
 export interface RunOptions {
   readonly seed: number;

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { findFreePort } from '../cli/redis/redis.js';
 import { modelNames, prepareCatalogue } from './catalogue.js';
 import { copyModels } from './models.js';
@@ -15,9 +16,9 @@ import { openRedis, type RestartableRedis } from './redis.js';
 import { keepRunning, type Role } from './role.js';
 import type { Fault } from './schedule.js';
 import { findLeftBehind, isHealthy } from './service.js';
-import type { Target } from './target.js';
+import type { Target, TargetOptions } from './target.js';
 import { makeTurns } from './turns.js';
-import { delay, waitUntil } from './wait.js';
+import { waitUntil } from './wait.js';
 
 /** The most memory an API process may use. It holds the bodies and pixels of requests in flight. */
 const apiBytesMax = 1_000_000_000;
@@ -26,14 +27,7 @@ const apiBytesMax = 1_000_000_000;
  * Starts everything in a folder, with the output of each child in a file there. Rejects if the
  * service is not ready within 60 s.
  */
-export async function startScoreline(options: {
-  directory: string;
-  workers: number;
-  deadlineMs: number;
-  /** If set, there is room for so many jobs. */
-  jobs?: number | undefined;
-  say: (line: string) => void;
-}): Promise<Target> {
+export async function startScoreline(options: TargetOptions): Promise<Target> {
   const { directory, say } = options;
   const modelsDirectory = path.join(directory, 'models');
   copyModels(modelsDirectory, modelNames);

@@ -8,8 +8,13 @@ const emptyWithinMs = 10_000;
 const emptyEveryMs = 200;
 
 /** Whether the API says that it is ready. */
-export async function isHealthy({ host, port }: Address): Promise<boolean> {
-  const answer = await fetch(`http://${host}:${port}/v2/health/ready`, {
+export function isHealthy(address: Address): Promise<boolean> {
+  return isAnswering(address, '/v2/health/ready');
+}
+
+/** Whether a GET gets 200 within two seconds. */
+export async function isAnswering({ host, port }: Address, path: string): Promise<boolean> {
+  const answer = await fetch(`http://${host}:${port}${path}`, {
     headers: { connection: 'close' },
     signal: AbortSignal.timeout(2000),
   }).catch(() => undefined);

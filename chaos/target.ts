@@ -14,6 +14,17 @@ export interface Input {
   readonly deadlineMs: number;
 }
 
+/** What a target is started with. */
+export interface TargetOptions {
+  /** For logs, and for what the target needs. */
+  readonly directory: string;
+  readonly workers: number;
+  readonly deadlineMs: number;
+  /** If set, there is room for so many jobs. */
+  readonly jobs?: number | undefined;
+  readonly say: (line: string) => void;
+}
+
 export interface Target {
   readonly address: Address;
   readonly models: readonly string[];

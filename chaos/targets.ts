@@ -4,19 +4,11 @@ import { startCompose } from './compose.js';
 import { startFlask } from './flask.js';
 import type { FaultKind } from './schedule.js';
 import { startScoreline } from './scoreline.js';
-import type { Target } from './target.js';
+import type { Target, TargetOptions } from './target.js';
 
 interface TargetChoice {
   /** Rejects if the target cannot be started, or is not ready in time. */
-  start(options: {
-    /** For logs, and for what the target needs. */
-    directory: string;
-    workers: number;
-    deadlineMs: number;
-    /** If set, there is room for so many jobs. */
-    jobs?: number | undefined;
-    say: (line: string) => void;
-  }): Promise<Target>;
+  start(options: TargetOptions): Promise<Target>;
   readonly faults: readonly FaultKind[];
   /** Without `redis-kill`: it may lose the last second by design (appendfsync everysec). */
   readonly defaultFaults: readonly FaultKind[];

@@ -1,6 +1,4 @@
-// Waits for a time or for a condition.
-
-export { setTimeout as delay } from 'node:timers/promises';
+// Waits for a condition.
 
 import { setTimeout as delay } from 'node:timers/promises';
 

@@ -1,7 +1,7 @@
 // The mutated requests of a run: clients that draw, send and judge them.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Arbitrary } from 'fast-check';
-import { delay } from '../chaos/wait.js';
 import { runClient } from './client.js';
 import type { Shot } from './draft.js';
 import { type Exchange, makeSender } from './exchange.js';

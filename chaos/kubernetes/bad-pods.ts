@@ -1,6 +1,7 @@
 // Pods that cannot work: each is one of the service with one thing wrong. None may become ready or restart in a
 // tight loop, and each must say what to do.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec';
@@ -8,7 +9,6 @@ import { makeApiDeployment } from '../../k8s/api.js';
 import { selectorOf } from '../../k8s/names.js';
 import type { Plan } from '../../k8s/plan.js';
 import { makeWorkerDeployment } from '../../k8s/worker.js';
-import { delay } from '../wait.js';
 import type { Kubectl } from './kubectl.js';
 import { followPods, type SeenPod } from './pods.js';
 
