@@ -2,12 +2,12 @@
 // repository. Its TypeScript is checked against the types of the package, and run.
 
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 import { root } from './harness.js';
+import { writeFolder } from './unit/sample-model.js';
 
 const run = promisify(execFile);
 
@@ -19,7 +19,7 @@ export async function installClient(): Promise<string> {
   if (!existsSync(path.join(root, 'dist/client/client.d.ts'))) {
     throw new Error('Expected the types of the client in dist/client; run npm run build.');
   }
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-project-'));
+  const directory = writeFolder({});
   const whole = path.join(directory, 'packed');
   for (const part of [
     'package.json',

@@ -2,10 +2,9 @@
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { findFreePort } from '../cli/redis/redis.js';
+import { writeFolder } from './unit/sample-model.js';
 
 /** Whether the tests can run a program of Prometheus. Those that need it are skipped otherwise. */
 export function isInstalled(program: 'prometheus' | 'promtool'): boolean {
@@ -45,7 +44,6 @@ export async function startPrometheus(
   ports: readonly number[],
   ruleFiles: readonly string[] = [],
 ): Promise<Prometheus> {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-prometheus-'));
   const targets = ports.map((port) => `127.0.0.1:${port}`);
   const address = `127.0.0.1:${await findFreePort()}`;
   const configuration = {
@@ -56,8 +54,7 @@ export async function startPrometheus(
       { job_name: 'prometheus', static_configs: [{ targets: [address] }] },
     ],
   };
-  // JSON is YAML.
-  writeFileSync(path.join(directory, 'prometheus.yml'), JSON.stringify(configuration));
+  const directory = writeFolder({ 'prometheus.yml': configuration });
   const child = spawn(
     'prometheus',
     [

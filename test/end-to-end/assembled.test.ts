@@ -3,8 +3,7 @@
 // packages are out of reach.
 
 import { exec, execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import os from 'node:os';
+import { cpSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -18,8 +17,9 @@ import {
   serviceEnvironment,
   startProcess,
 } from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
 
-const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-assembled-'));
+const folder = writeFolder({});
 const log: LogLine[] = [];
 const children: Child[] = [];
 const redis = await openRedisForAll();

@@ -1,23 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import os from 'node:os';
+import { cpSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { root } from '../harness.js';
+import { makeFolder } from '../unit/sample-model.js';
 
 /** Makes a small project that is started as ours is. Its TypeScript is in a folder beside it. */
 function makeProject() {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bootstrap-'));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const directory = makeFolder({});
   const write = (name: string, content: string | object) => {
     const file = path.join(directory, name);
     mkdirSync(path.dirname(file), { recursive: true });

@@ -4,8 +4,7 @@
 // A short run is a few hundred requests. `npm run conformance:openapi` sends thousands.
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
@@ -13,6 +12,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Callers, makeCallers } from '../../fuzz/callers.js';
 import { ask, root, waitUntil } from '../harness.js';
 import { hasPython } from '../python.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { type InferenceSite, openInferenceSite } from './inference-site.js';
 
 const run = promisify(execFile);
@@ -24,7 +24,7 @@ let site: InferenceSite;
 let callers: Callers;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-openapi-'));
+  folder = writeFolder({});
   site = await openInferenceSite({
     echoes: ['BOOL', 'INT64', 'BYTES'],
     environment: { AUTH: 'keys' },

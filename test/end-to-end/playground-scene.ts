@@ -3,16 +3,16 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request as forward } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import { root, waitUntil } from '../harness.js';
 import { elementTypes, node, tensor } from '../onnx.js';
 import { addAdder, addTensorModel, declared } from '../tensor-model.js';
+import { writeFolder } from '../unit/sample-model.js';
 
 export interface PlaygroundScene {
   /** The address of the page. */
@@ -26,7 +26,7 @@ export interface PlaygroundScene {
 const included = ['faq-matcher', 'efficientnet-lite0', 'breast-cancer', 'imagenet-1k.txt'];
 
 export async function openPlaygroundScene(): Promise<PlaygroundScene> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-playground-'));
+  const folder = writeFolder({});
   const models = path.join(folder, 'models');
   for (const name of included) {
     cpSync(path.join(root, 'models', name), path.join(models, name), { recursive: true });

@@ -1,14 +1,14 @@
 // The page at `/` in a real browser, against a local run with API keys.
 
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import os from 'node:os';
 import path from 'node:path';
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser, whyNoBrowser } from '../browser.js';
 import { ask, root, waitUntil } from '../harness.js';
+import { makeFolder } from '../unit/sample-model.js';
 import { openPlaygroundScene, type PlaygroundScene } from './playground-scene.js';
 
 const desk = { width: 1280, height: 900 };
@@ -477,8 +477,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
     test('shows code that works with a file of any name', async () => {
       const page = await open('#/try/efficientnet-lite0');
       const name = `it's "my" $HOME \\ 😀 café.png`;
-      const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-page-'));
-      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      const folder = makeFolder({});
       cpSync(path.join(photographs, 'coffee.png'), path.join(folder, name));
       await page.locator('input[type=file]').setInputFiles(path.join(folder, name));
       await page.locator('.more summary').click();

@@ -1,8 +1,7 @@
 // Tests rolling updates from one wire version to the next, while processes of both builds run side by
 // side. The next build is a copy of this one that writes a later version and reads both.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Build, type Child, spawnChild, thisBuild } from '../../cli/processes/children.js';
@@ -16,6 +15,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
 
 const model = 'faq-matcher';
 const inputs = ['copy an object', 'why is 0.1 + 0.2 not 0.3', 'How do I sort an array?'];
@@ -150,7 +150,7 @@ function labelOf(answer: Answer): string {
 
 /** Copies this build and gives the copy a later wire version. The copy writes only that, but reads both. */
 function buildNextVersion(): Build {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-next-'));
+  const folder = writeFolder({});
   for (const name of ['api', 'worker', 'shared']) {
     cpSync(path.join(root, 'dist', name), path.join(folder, 'dist', name), { recursive: true });
   }

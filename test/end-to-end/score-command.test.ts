@@ -5,14 +5,12 @@ import {
   closeSync,
   copyFileSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -28,6 +26,7 @@ import {
   waitUntil,
 } from '../harness.js';
 import { json, openPeer } from '../peer.js';
+import { writeFolder } from '../unit/sample-model.js';
 
 interface Outcome {
   readonly code: number | null;
@@ -44,7 +43,7 @@ let key: string;
 let folder: string;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-score-'));
+  folder = writeFolder({});
   const port = await findFreePort();
   url = `http://127.0.0.1:${port}`;
   environment = serviceEnvironment({

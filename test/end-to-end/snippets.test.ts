@@ -14,14 +14,12 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
@@ -32,7 +30,7 @@ import { root, waitUntil } from '../harness.js';
 import { compile, installClient } from '../packed-client.js';
 import { environmentOfTests, findPython, hasPython, requirements } from '../python.js';
 import { readSnippets, type Snippet } from '../snippets.js';
-import { sourceOf } from '../unit/sample-model.js';
+import { sourceOf, writeFolder } from '../unit/sample-model.js';
 
 const run = promisify(execFile);
 const pythons = process.env.SNIPPET_PYTHONS?.split(':') ?? [];
@@ -104,7 +102,7 @@ function walkThrough(pages: readonly string[]): void {
 }
 
 async function beginWalk(): Promise<Walk> {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-snippets-'));
+  const directory = writeFolder({});
   const clone = path.join(directory, 'clone');
   mkdirSync(clone);
   // The reader adds models, so these are a copy.

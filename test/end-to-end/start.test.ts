@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,10 +8,11 @@ import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { ask, openRedis, post, root, waitUntil } from '../harness.js';
 import { listenOnFreePort } from '../peer.js';
+import { writeFolder } from '../unit/sample-model.js';
 
 /** What redis-server calls itself. The command of its guard holds its path only. */
 const redisServer = 'redis-server 127.0.0.1:';
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-start-'));
+const directory = writeFolder({});
 afterEach(async () => {
   for (const pid of ourProcesses()) kill(pid);
   await waitUntil('all processes are gone', () => ourProcesses().length === 0);

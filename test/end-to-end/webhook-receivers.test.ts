@@ -1,8 +1,7 @@
 // Runs the receivers of docs/webhooks.md, and sends them webhooks as the API does.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { symlinkSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,6 +11,7 @@ import { findFreePort } from '../../cli/redis/redis.js';
 import { root, waitUntil } from '../harness.js';
 import { hasPython } from '../python.js';
 import { readSnippets } from '../snippets.js';
+import { makeFolder } from '../unit/sample-model.js';
 
 const key = Buffer.from(receiverSecret.slice('whsec_'.length), 'base64');
 
@@ -22,18 +22,14 @@ function snippetOf(language: string): string {
 
 /** Starts a receiver, and returns its address and what it has printed. */
 async function start(program: string, file: string, code: string) {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-receiver-'));
+  const directory = makeFolder({ [file]: code });
   symlinkSync(path.join(root, 'node_modules'), path.join(directory, 'node_modules'));
-  writeFileSync(path.join(directory, file), code);
   const port = await findFreePort();
   const child = spawn(program, [path.join(directory, file)], {
     env: { ...process.env, PORT: String(port), WEBHOOK_SECRET: receiverSecret },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  onTestFinished(() => {
-    child.kill('SIGKILL');
-    rmSync(directory, { recursive: true });
-  });
+  onTestFinished(() => void child.kill('SIGKILL'));
   const printed: string[] = [];
   child.stdout.on('data', (chunk) => printed.push(String(chunk)));
   const url = `http://127.0.0.1:${port}`;

@@ -2,19 +2,19 @@
 // and minutes, so only `npm run test:exporters` tries them.
 
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { root } from '../harness.js';
 import { environmentOfTests, hasPython, requirements } from '../python.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { formatParities, measureParity, type Parity, train } from './parity.js';
 
 /** The file for the table, if all frameworks are to be tried. */
 const table = process.env.SCORELINE_PARITY_TABLE;
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-exporters-'));
+const directory = writeFolder({});
 const folder = path.join(directory, 'trained');
 mkdirSync(folder);
 

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
@@ -11,6 +10,7 @@ import {
   startProcess,
   waitUntil,
 } from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { faqName } from './scene.js';
 
 const hourMs = 3_600_000;
@@ -18,7 +18,7 @@ const preload = new URL('./shifted-clock.js', import.meta.url).href;
 
 /** Starts an API and a worker whose clocks are ahead by so much. Ends them after the test. */
 async function openScene(aheadMs: { api: number; worker: number }) {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-clocks-'));
+  const directory = writeFolder({});
   const setFile = path.join(directory, 'set');
   const redis = await openRedis();
   const log: LogLine[] = [];

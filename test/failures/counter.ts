@@ -3,8 +3,7 @@
 // once. "1230007" gives class 7 after 123,000 rounds. A number of 19 digits never ends in practice.
 // A text that is not a number makes the model throw.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readModels } from '../../shared/registry/models.js';
 import { encodeStrings } from '../../shared/tensors/tensors.js';
@@ -21,7 +20,7 @@ import {
   tensor,
   value,
 } from '../onnx.js';
-import { sourceOf } from '../unit/sample-model.js';
+import { sourceOf, writeFolder } from '../unit/sample-model.js';
 
 export const counterName = 'counter';
 /** An input that never ends. */
@@ -116,7 +115,7 @@ const roundsPerMs = await measureSpeed();
 
 async function measureSpeed(): Promise<number> {
   const rounds = 20_000;
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-counter-'));
+  const directory = writeFolder({});
   addCounter(directory);
   const device = { type: 'cpu', id: 0, threads: 1, instances: 1, memoryArena: true } as const;
   const file = path.join(directory, counterName, 'model.onnx');
@@ -136,7 +135,7 @@ async function measureSpeed(): Promise<number> {
 export const counterQueue = readQueue();
 
 function readQueue(): string {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-counter-'));
+  const directory = writeFolder({});
   addCounter(directory);
   const [counter] = readModels({ directory, filesNeeded: false });
   rmSync(directory, { recursive: true });

@@ -1,16 +1,15 @@
 // A job that is followed through everything that breaks: real processes, and a Redis that keeps its data.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { listen } from '../event-source.js';
 import { ask, openRedis, post, serviceEnvironment, startProcess, waitUntil } from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { addCounter, counterName, countFor } from './counter.js';
 
 test('a client that follows a job sees each state once, whatever is killed meanwhile', async () => {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-failures-'));
+  const directory = writeFolder({});
   addCounter(directory);
   const redis = await openRedis();
   onTestFinished(async () => {

@@ -1,8 +1,7 @@
 // Shared by the failure tests: a service with two models, the FAQ matcher and the counter. The
 // right answers of both are known beforehand.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
@@ -26,6 +25,7 @@ import {
   waitUntil,
 } from '../harness.js';
 import type { MakeTestServer } from '../redis/server.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { addCounter, counterName, counterQueue, countFor } from './counter.js';
 
 export const faqName = 'faq-matcher';
@@ -89,7 +89,7 @@ export async function withScene(
   },
   test: (scene: Scene) => Promise<void>,
 ): Promise<void> {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-failures-'));
+  const directory = writeFolder({});
   copyModels(directory, [faqName]);
   addCounter(directory, options.counter);
   const redis = await openRedis({ make: options.makeRedis });

@@ -2,8 +2,7 @@
 // each version are different, so each answer shows which one gave it. The tests share the processes: each begins with
 // the versions that the one before it leaves.
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -18,6 +17,7 @@ import {
   startProcess,
   waitUntil,
 } from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { counterName, writeCounter } from './counter.js';
 
 const letters: Readonly<Record<string, string>> = { 1: 'd', 2: 'e', 4: 'f' };
@@ -32,7 +32,7 @@ interface Given {
 }
 
 class Stage {
-  readonly directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-versions-'));
+  readonly directory = writeFolder({});
   readonly log: LogLine[] = [];
   readonly children: Child[] = [];
   urls: readonly string[] = [];

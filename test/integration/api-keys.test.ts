@@ -1,7 +1,6 @@
 // API keys in a real Redis and in a file, and how a process learns that they have changed.
 
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { dump as toYaml } from 'js-yaml';
 import { pino } from 'pino';
@@ -20,7 +19,7 @@ import { ApiKeyStore } from '../../api/access/api-key-store.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { explain } from '../../shared/redis/redis.js';
 import { openRedis, openRedisForAll, waitUntil } from '../harness.js';
-import { errorOf } from '../unit/sample-model.js';
+import { errorOf, makeFolder } from '../unit/sample-model.js';
 
 const keys = makeKeys('api-keys');
 const redis = await openRedisForAll();
@@ -221,8 +220,7 @@ describe('keys in Redis', () => {
 
 describe('keys in a file', () => {
   const openFile = (content: unknown) => {
-    const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-keys-'));
-    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const directory = makeFolder({});
     const file = path.join(directory, 'keys.yaml');
     const write = (next: unknown) =>
       writeFileSync(file, typeof next === 'string' ? next : toYaml(next));

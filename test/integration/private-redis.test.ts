@@ -18,9 +18,10 @@ import { startRedis } from '../../cli/redis/private-redis.js';
 import { ensureRedisServer, findFreePort } from '../../cli/redis/redis.js';
 import { useRedis } from '../../shared/redis/node.js';
 import { waitUntil } from '../harness.js';
+import { makeFolder, writeFolder } from '../unit/sample-model.js';
 
 async function start() {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-private-'));
+  const directory = writeFolder({});
   const said: string[] = [];
   const options = { directory, say: (line: string) => said.push(line) };
   const redis = await startRedis({ server: ensureRedisServer(() => {}), ...options });
@@ -90,10 +91,7 @@ test('a private Redis that does not start leaves no folder of a socket', async (
 });
 
 test('a private Redis has only a port where there can be no socket', async () => {
-  const folder = path.join(
-    mkdtempSync(path.join(os.tmpdir(), 'scoreline-private-')),
-    'x'.repeat(90),
-  );
+  const folder = path.join(writeFolder({}), 'x'.repeat(90));
   mkdirSync(folder);
   onTestFinished(() => rmSync(path.dirname(folder), { recursive: true }));
   vi.stubEnv('TMPDIR', folder);
@@ -127,8 +125,7 @@ test('a private Redis that hangs is stopped all the same, and keeps its data', a
 });
 
 test('a private Redis stops if the process that asked for it is gone before it listens', async () => {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-private-'));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const directory = makeFolder({});
   const parameters = [ensureRedisServer(() => {}), directory, String(await findFreePort())];
   const guard = fork(new URL('../../cli/redis/guard.js', import.meta.url), parameters);
   guard.disconnect();

@@ -1,8 +1,7 @@
 // Tests the quarantine with real processes that cannot be started, do not load, or end.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -30,8 +29,7 @@ function addVersion(directory: string, place: string, version: string, activatio
 }
 
 function counterModel(runMsMax = 60_000): Model {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-quarantine-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = makeFolder({});
   addCounter(directory, { runMsMax });
   return findModel(readModels({ directory, filesNeeded: true }), counterName);
 }

@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import os from 'node:os';
-import path from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
@@ -18,6 +17,7 @@ import {
   type RedisServer,
   type SentinelGroup,
 } from '../redis-groups.js';
+import { writeFolder } from '../unit/sample-model.js';
 
 /** An address of this machine that is not the loopback's. */
 const outerAddress = Object.values(os.networkInterfaces())
@@ -226,7 +226,7 @@ describe('TLS', () => {
   });
 
   describe.skipIf(!hasOpenSsl())('with a Redis that speaks it', () => {
-    const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-tls-'));
+    const directory = writeFolder({});
     let port: number;
     let secure: TestRedis;
     beforeAll(async () => {

@@ -1,16 +1,15 @@
 // Sentinel and Cluster over TLS. The certificate is for `localhost`, as that of a service often is for its
 // name only. Sentinels and nodes send clients to numbers, for which the certificate has to do as well.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { serviceEnvironment, startProcess, waitUntil } from '../harness.js';
 import { findBusPort, openMachine } from '../redis-groups.js';
+import { writeFolder } from '../unit/sample-model.js';
 
 describe.skipIf(!hasOpenSsl())('an API', () => {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-tls-'));
+  const directory = writeFolder({});
   let key: string;
   let certificate: string;
   beforeAll(() => {

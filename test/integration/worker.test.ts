@@ -1,9 +1,7 @@
 // Tests a worker process with real models and a real Redis, but without an API.
 
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { copyModels } from '../../chaos/models.js';
@@ -29,6 +27,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
 
 const faqName = 'faq-matcher';
@@ -54,7 +53,7 @@ async function withStage(
   },
   act: (stage: Stage) => Promise<void>,
 ): Promise<void> {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-worker-'));
+  const directory = writeFolder({});
   copyModels(directory, [faqName]);
   const { runMsMax, device } = options;
   addCounter(directory, { ...(runMsMax !== undefined && { runMsMax }), ...(device && { device }) });

@@ -1,7 +1,6 @@
 // Traces, metrics and logs of a real service, as real receivers get them.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,6 +10,7 @@ import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { hangsForever } from '../failures/counter.js';
 import { type Scene, withScene } from '../failures/scene.js';
 import { openRedis, post, root, type Service, startService, waitUntil } from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
 import { openApplicationInsights } from './application-insights.js';
 import { drawTrace, shapeOf } from './draw.js';
 import { openOtlpReceiver } from './otlp.js';
@@ -115,7 +115,7 @@ describe('one request', () => {
   test.skipIf(!hasOpenSsl())(
     'is the same trace in Application Insights and by OTLP in JSON, when both are asked for',
     async () => {
-      const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-telemetry-'));
+      const folder = writeFolder({});
       const { key, certificate } = makeCertificate(folder);
       const azure = await openApplicationInsights({ key, cert: certificate });
       const otlp = await openOtlpReceiver('http/json');

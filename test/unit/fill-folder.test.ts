@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { fillFolder } from '../../cli/build/fill-folder.js';
+import { makeFolder } from './sample-model.js';
 
 let parent: string;
 let folder: string;
@@ -12,10 +12,9 @@ const files = (content: string) =>
   new Map(['a.html', 'b.html', 'page.js'].map((name) => [name, content.repeat(200_000)]));
 
 beforeEach(() => {
-  parent = mkdtempSync(path.join(os.tmpdir(), 'scoreline-fill-'));
+  parent = makeFolder({});
   folder = path.join(parent, 'docs');
 });
-afterEach(() => rmSync(parent, { recursive: true }));
 
 test('a folder has these files afterwards, and no others', () => {
   mkdirSync(path.join(folder, 'old'), { recursive: true });

@@ -1,11 +1,11 @@
 // Tests the tokens of texts against those of Python's tokenizers, which test/cases/tokens.json has.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { openTokenizer, type TextTokenizer } from '../../worker/batch/tokenizer.js';
 import { root } from '../harness.js';
+import { makeFolder } from './sample-model.js';
 
 const file = path.join(root, 'models/minilm/tokenizer.json');
 
@@ -103,9 +103,5 @@ test('a text that the rules know no token for says so', async () => {
 });
 
 function write(content: string): string {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'tokenizer-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  const written = path.join(folder, 'tokenizer.json');
-  writeFileSync(written, content);
-  return written;
+  return path.join(makeFolder({ 'tokenizer.json': content }), 'tokenizer.json');
 }
