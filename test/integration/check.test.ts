@@ -27,6 +27,14 @@ async function check(changes: Record<string, unknown>): Promise<string[]> {
   return lines;
 }
 
+/** Checks a model of its own. */
+async function checkTensors(added: Parameters<typeof addTensorModel>[1]): Promise<void> {
+  const directory = makeFolder({});
+  addTensorModel(directory, added);
+  const [model] = readModels({ directory, filesNeeded: true });
+  await checkModel(model as Model, () => {});
+}
+
 const exampleOf = (label: string, score?: number) => ({
   example: { input: '1', expected: { label, ...(score !== undefined && { score }) } },
 });
@@ -51,7 +59,6 @@ test('the check warns of an activation that does not fit', async () => {
 });
 
 test.each([1, 4])('the check looks at the neighbours of an input in a batch of %i', async (max) => {
-  const directory = makeFolder({});
   const network = {
     inputs: [declared('x', 'FP32', [-1, 3])],
     outputs: [declared('y', 'FP32', [-1, 3])],
@@ -61,9 +68,7 @@ test.each([1, 4])('the check looks at the neighbours of an input in a batch of %
     node('ReduceMean', ['x'], ['mean'], integers('axes', [0])),
     node('Sub', ['x', 'mean'], ['y']),
   ];
-  addTensorModel(directory, { name: 'mixing', nodes, network, changes: { batch: { max } } });
-  const [model] = readModels({ directory, names: ['mixing'], filesNeeded: true });
-  const checked = checkModel(model as Model, () => {});
+  const checked = checkTensors({ name: 'mixing', nodes, network, changes: { batch: { max } } });
   if (max === 1) return checked;
   await expect(checked).rejects.toThrow(
     'mixing: expected an answer that does not depend on the other inputs in the batch; beside another one, that to a sample differs by ',
@@ -81,10 +86,7 @@ test.each([true, false])('the check looks at whole numbers (mixed: %s)', async (
         node('Add', ['x', 'least'], ['y']),
       ]
     : [node('Identity', ['x'], ['y'])];
-  const directory = makeFolder({});
-  addTensorModel(directory, { name: 'whole', nodes, network });
-  const [model] = readModels({ directory, names: ['whole'], filesNeeded: true });
-  const checked = checkModel(model as Model, () => {});
+  const checked = checkTensors({ name: 'whole', nodes, network });
   if (!isMixing) return checked;
   await expect(checked).rejects.toThrow('whole: expected an answer that does not depend on');
 });
@@ -103,7 +105,6 @@ test.each([true, false])(
 );
 
 test('the check looks at the score of each class', async () => {
-  const directory = makeFolder({});
   const network = {
     inputs: [declared('x', 'FP32', [-1, 300])],
     outputs: [declared('y', 'FP32', [-1, 300])],
@@ -114,9 +115,7 @@ test('the check looks at the score of each class', async () => {
   ];
   const columns = Array.from({ length: 300 }, (_, at) => ({ name: `c${at}`, datatype: 'number' }));
   const changes = { input: { kind: 'table', columns }, output: { kind: 'classification' } };
-  addTensorModel(directory, { name: 'classes', nodes, network, changes });
-  const [model] = readModels({ directory, names: ['classes'], filesNeeded: true });
-  await expect(checkModel(model as Model, () => {})).rejects.toThrow(
+  await expect(checkTensors({ name: 'classes', nodes, network, changes })).rejects.toThrow(
     'beside another one, that to a sample differs by 50 % of its largest number',
   );
 });
@@ -124,7 +123,6 @@ test('the check looks at the score of each class', async () => {
 test.each([true, false])(
   'the check looks at further answers of a model without classes (mixed: %s)',
   async (isMixing) => {
-    const directory = makeFolder({});
     const network = {
       inputs: [declared('x', 'FP32', [-1, 3])],
       outputs: [declared('number', 'FP32', [-1, 1]), declared('y', 'FP32', [-1, 3])],
@@ -142,9 +140,7 @@ test.each([true, false])(
       output: { kind: 'regression', tensor: 'number' },
       outputs: { kind: { kind: 'classification', tensor: 'y' } },
     };
-    addTensorModel(directory, { name: 'further', nodes, network, changes });
-    const [model] = readModels({ directory, names: ['further'], filesNeeded: true });
-    const checked = checkModel(model as Model, () => {});
+    const checked = checkTensors({ name: 'further', nodes, network, changes });
     if (!isMixing) return checked;
     await expect(checked).rejects.toThrow('further: expected an answer that does not depend on');
   },
@@ -157,14 +153,10 @@ test('the check takes infinite numbers for equal', async () => {
   };
   // The logarithm of 0.
   const nodes = [node('Sub', ['x', 'x'], ['zero']), node('Log', ['zero'], ['y'])];
-  const directory = makeFolder({});
-  addTensorModel(directory, { name: 'infinite', nodes, network });
-  const [model] = readModels({ directory, names: ['infinite'], filesNeeded: true });
-  await checkModel(model as Model, () => {});
+  await checkTensors({ name: 'infinite', nodes, network });
 });
 
 test('the check looks at neighbours that differ in their categories alone', async () => {
-  const directory = makeFolder({});
   const network = {
     inputs: [declared('kind', 'BYTES', [-1, 1])],
     outputs: [declared('y', 'FP32', [-1, 1])],
@@ -176,9 +168,7 @@ test('the check looks at neighbours that differ in their categories alone', asyn
   ];
   const columns = [{ name: 'kind', datatype: 'category', categories: ['1', '5'] }];
   const changes = { input: { kind: 'table', columns }, output: { kind: 'regression' } };
-  addTensorModel(directory, { name: 'kinds', nodes, network, changes });
-  const [model] = readModels({ directory, names: ['kinds'], filesNeeded: true });
-  await expect(checkModel(model as Model, () => {})).rejects.toThrow(
+  await expect(checkTensors({ name: 'kinds', nodes, network, changes })).rejects.toThrow(
     'kinds: expected an answer that does not depend on',
   );
 });
