@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { waitUntil as holdsWithin } from '../chaos/wait.js';
 import { type Build, type Child, spawnChild } from '../cli/processes/children.js';
-import { findModel, readModels } from '../shared/registry/models.js';
+import { findModel, type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { jobQueueOf } from '../shared/wire/priority.js';
 
@@ -84,6 +84,11 @@ export function startProcess(
     else process.stdout.write(`${line}\n`);
   });
   return child;
+}
+
+/** Reads a model with its files, of this repository unless there is another folder. */
+export function readModel(name: string, directory = path.join(root, 'models')): Model {
+  return findModel(readModels({ directory, names: [name], filesNeeded: true }), name);
 }
 
 /** The BullMQ queue of a model of this repository. */

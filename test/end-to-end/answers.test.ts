@@ -5,8 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkModel } from '../../cli/models/check.js';
-import { type Model, readModels } from '../../shared/registry/models.js';
+import { checkIn } from '../check-model.js';
 import { ask, openRedisForAll, post, root, type Service, startService } from '../harness.js';
 import { integers, node } from '../onnx.js';
 import { addTensorModel, declared } from '../tensor-model.js';
@@ -246,12 +245,7 @@ test('the list of models says what their answers are', async () => {
 });
 
 describe('the check of a model', () => {
-  const check = async (name: string) => {
-    const [model] = readModels({ directory, names: [name], filesNeeded: true });
-    const lines: string[] = [];
-    await checkModel(model as Model, (line) => lines.push(line));
-    return lines;
-  };
+  const check = (name: string) => checkIn(directory, name);
 
   test('says what a fixed first dimension costs', async () => {
     const lines = await check('single');

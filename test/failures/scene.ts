@@ -2,7 +2,6 @@
 // right answers of both are known beforehand.
 
 import { rmSync } from 'node:fs';
-import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
 import { readProcessorMs } from '../../bench/api.js';
@@ -12,13 +11,12 @@ import { prepareInputs } from '../../chaos/inputs.js';
 import { copyModels } from '../../chaos/models.js';
 import type { Child } from '../../cli/processes/children.js';
 import { makeKeys } from '../../shared/redis/keys.js';
-import { findModel, readModels } from '../../shared/registry/models.js';
 import {
   type Answer,
   type LogLine,
   openRedis,
   post,
-  root,
+  readModel,
   type Service,
   startService,
   type TestRedis,
@@ -242,10 +240,8 @@ export function expectRefused(answer: Answer, status: number, code: string): voi
 }
 
 async function scoreQuestions(): Promise<Question[]> {
-  const names = [faqName];
-  const models = readModels({ directory: path.join(root, 'models'), names, filesNeeded: true });
   const asText = { encode: (_model: unknown, body: string | Buffer) => Buffer.from(body) };
-  const inputs = await prepareInputs(findModel(models, faqName), 0, asText);
+  const inputs = await prepareInputs(readModel(faqName), 0, asText);
   return inputs.flatMap(({ request, expectation }) =>
     'expected' in expectation ? [{ text: request.toString(), expected: expectation.expected }] : [],
   );

@@ -3,8 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { checkModel } from '../../cli/models/check.js';
-import { type Model, readModels } from '../../shared/registry/models.js';
+import { checkIn } from '../check-model.js';
 import { addEmbeddingModel } from '../embedding-model.js';
 import { addCounter, counterName } from '../failures/counter.js';
 import { elementTypes, integer, integers, node } from '../onnx.js';
@@ -20,19 +19,14 @@ async function check(changes: Record<string, unknown>): Promise<string[]> {
   writeFileSync(path.join(directory, counterName, 'predict.py'), 'def predict(rows): ...');
   writeFileSync(path.join(directory, counterName, 'requirements.txt'), '');
   writeFileSync(file, JSON.stringify(manifest));
-  const [model] = readModels({ directory, filesNeeded: true });
-  if (!model) throw new Error('There is no model.');
-  const lines: string[] = [];
-  await checkModel(model, (line) => lines.push(line));
-  return lines;
+  return checkIn(directory, counterName);
 }
 
 /** Checks a model of its own. */
-async function checkTensors(added: Parameters<typeof addTensorModel>[1]): Promise<void> {
+function checkTensors(added: Parameters<typeof addTensorModel>[1]): Promise<string[]> {
   const directory = makeFolder({});
   addTensorModel(directory, added);
-  const [model] = readModels({ directory, filesNeeded: true });
-  await checkModel(model as Model, () => {});
+  return checkIn(directory, added.name);
 }
 
 const exampleOf = (label: string, score?: number) => ({
@@ -69,7 +63,7 @@ test.each([1, 4])('the check looks at the neighbours of an input in a batch of %
     node('Sub', ['x', 'mean'], ['y']),
   ];
   const checked = checkTensors({ name: 'mixing', nodes, network, changes: { batch: { max } } });
-  if (max === 1) return checked;
+  if (max === 1) return void (await checked);
   await expect(checked).rejects.toThrow(
     'mixing: expected an answer that does not depend on the other inputs in the batch; beside another one, that to a sample differs by ',
   );
@@ -87,7 +81,7 @@ test.each([true, false])('the check looks at whole numbers (mixed: %s)', async (
       ]
     : [node('Identity', ['x'], ['y'])];
   const checked = checkTensors({ name: 'whole', nodes, network });
-  if (!isMixing) return checked;
+  if (!isMixing) return void (await checked);
   await expect(checked).rejects.toThrow('whole: expected an answer that does not depend on');
 });
 
@@ -97,9 +91,8 @@ test.each([true, false])(
     const directory = makeFolder({});
     const output = { dimension: 2, pooling: 'none', normalise: false };
     addEmbeddingModel(directory, 'padded', { description: 'red', output }, { isMasked });
-    const [model] = readModels({ directory, names: ['padded'], filesNeeded: true });
-    const checked = checkModel(model as Model, () => {});
-    if (isMasked) return checked;
+    const checked = checkIn(directory, 'padded');
+    if (isMasked) return void (await checked);
     await expect(checked).rejects.toThrow('padded: expected an answer that does not depend on');
   },
 );
@@ -141,7 +134,7 @@ test.each([true, false])(
       outputs: { kind: { kind: 'classification', tensor: 'y' } },
     };
     const checked = checkTensors({ name: 'further', nodes, network, changes });
-    if (!isMixing) return checked;
+    if (!isMixing) return void (await checked);
     await expect(checked).rejects.toThrow('further: expected an answer that does not depend on');
   },
 );

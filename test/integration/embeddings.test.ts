@@ -6,11 +6,12 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkModel } from '../../cli/models/check.js';
 import { makeLogger } from '../../shared/process/log.js';
-import { findModel, type Model, readModels } from '../../shared/registry/models.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
 import { toFloats } from '../../shared/tensors/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { addEmbeddingModel } from '../embedding-model.js';
+import { readModel } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
@@ -19,7 +20,7 @@ const half = Math.SQRT1_2;
 function modelWith(changes: Record<string, unknown> = {}) {
   const directory = makeFolder({});
   addEmbeddingModel(directory, 'colours', changes);
-  return findModel(readModels({ directory, filesNeeded: true }), 'colours');
+  return readModel('colours', directory);
 }
 
 /** Embeds texts in one batch. */

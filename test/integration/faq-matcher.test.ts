@@ -4,11 +4,10 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { normaliseText } from '../../api/kinds/normalise.js';
 import { makeLogger } from '../../shared/process/log.js';
-import { type Model, readModels } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
-import { root } from '../harness.js';
+import { readModel, root } from '../harness.js';
 
 interface HeldOut {
   readonly id: number;
@@ -23,15 +22,10 @@ const heldOut: HeldOut[] = gunzipSync(readFileSync(path.join(folder, 'held-out.j
   .trim()
   .split('\n')
   .map((line) => JSON.parse(line));
-let model: Model;
+const model = readModel('faq-matcher');
 let scorer: Scorer;
 
 beforeAll(async () => {
-  model = readModels({
-    directory: path.join(root, 'models'),
-    names: ['faq-matcher'],
-    filesNeeded: true,
-  })[0] as Model;
   scorer = await openScorer(model, makeLogger({ role: 'test', level: 'silent' }));
 });
 afterAll(() => scorer.close());

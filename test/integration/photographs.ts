@@ -5,8 +5,8 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { Picture } from '../../api/kinds/pictures/picture.js';
 import type { ImageInput } from '../../shared/manifest/image-input.js';
-import { type Model, readModels } from '../../shared/registry/models.js';
-import { root } from '../harness.js';
+import type { Model } from '../../shared/registry/models.js';
+import { readModel, root } from '../harness.js';
 
 const folder = path.join(root, 'test/photographs');
 
@@ -36,12 +36,8 @@ export function preprocessedPixels(name: string): Promise<Buffer> {
 }
 
 export function readEfficientNet(): Model & { manifest: { input: ImageInput } } {
-  const [model] = readModels({
-    directory: path.join(root, 'models'),
-    names: ['efficientnet-lite0'],
-    filesNeeded: true,
-  });
-  if (model?.manifest.input.kind !== 'image') throw new Error('Expected an image model.');
+  const model = readModel('efficientnet-lite0');
+  if (model.manifest.input.kind !== 'image') throw new Error('Expected an image model.');
   return model as Model & { manifest: { input: ImageInput } };
 }
 

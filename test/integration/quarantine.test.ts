@@ -6,14 +6,14 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
-import { findModel, type Model, readModels } from '../../shared/registry/models.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { makeCells } from '../../worker/quarantine/cells.js';
 import { type Cell, loadLimit, makeQuarantine } from '../../worker/quarantine/quarantine.js';
 import { addCounter, counterName, hangsForever, writeCounter } from '../failures/counter.js';
-import { waitUntil } from '../harness.js';
+import { readModel, waitUntil } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
@@ -31,7 +31,7 @@ function addVersion(directory: string, place: string, version: string, activatio
 function counterModel(runMsMax = 60_000): Model {
   const directory = makeFolder({});
   addCounter(directory, { runMsMax });
-  return findModel(readModels({ directory, filesNeeded: true }), counterName);
+  return readModel(counterName, directory);
 }
 
 /** Opens a quarantine whose processes come from `start`. */

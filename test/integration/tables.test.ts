@@ -9,13 +9,13 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { Ending } from '../../api/ending.js';
 import { readValue } from '../../api/kinds/regression.js';
 import { table } from '../../api/kinds/table.js';
-import { checkModel } from '../../cli/models/check.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { findModel, type Model, readModels } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { openScorer } from '../../worker/batch/scorer.js';
-import { root } from '../harness.js';
+import { checkIn } from '../check-model.js';
+import { readModel, root } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 type Row = Record<string, unknown>;
@@ -103,10 +103,7 @@ describe('the check of a table', () => {
       [`${name}/labels.txt`]: 'early\nlate',
       [`${name}/model.yaml`]: { ...manifest, ...changes },
     });
-    const [model] = readModels({ directory: copy, filesNeeded: true });
-    const lines: string[] = [];
-    await checkModel(model as Model, (line) => lines.push(line));
-    return lines;
+    return checkIn(copy, name);
   };
   const house = { rooms: 4, area: 120, year: 1990 };
   const order = { weight: 2, pieces: 3, country: 'PL', carrier: 'rail' };
@@ -151,14 +148,7 @@ describe('the check of a table', () => {
 
 describe('the breast-cancer model', () => {
   const folder = path.join(root, 'models/breast-cancer');
-  const model = findModel(
-    readModels({
-      directory: path.join(root, 'models'),
-      names: ['breast-cancer'],
-      filesNeeded: true,
-    }),
-    'breast-cancer',
-  );
+  const model = readModel('breast-cancer');
   const heldOut: { row: Row; class: number; probabilities: number[] }[] = gunzipSync(
     readFileSync(path.join(folder, 'held-out.jsonl.gz')),
   )

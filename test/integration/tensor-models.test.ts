@@ -4,10 +4,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { wishWithoutClasses } from '../../api/http/parameters/parameters.js';
 import { readValue } from '../../api/kinds/regression.js';
-import { checkModel } from '../../cli/models/check.js';
 import { ownTensors } from '../../shared/manifest/heads.js';
 import { makeLogger } from '../../shared/process/log.js';
-import { findModel, readModels } from '../../shared/registry/models.js';
 import {
   type Datatype,
   datatypes,
@@ -17,6 +15,8 @@ import {
   toFloats,
 } from '../../shared/tensors/tensors.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
+import { checkIn } from '../check-model.js';
+import { readModel } from '../harness.js';
 import { elementTypes, integer, integers, node, tensor } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
@@ -24,7 +24,7 @@ import { makeFolder } from '../unit/sample-model.js';
 const log = makeLogger({ role: 'test', level: 'silent' });
 
 async function open(directory: string, name: string) {
-  const model = findModel(readModels({ directory, filesNeeded: true }), name);
+  const model = readModel(name, directory);
   const scorer = await openScorer(model, log);
   onTestFinished(() => scorer.close());
   return scorer;
@@ -236,7 +236,7 @@ describe('an answer whose output the manifest leaves open', () => {
     };
     const file = { inputs, outputs: [same, negated] };
     addTensorModel(directory, { name: 'm', nodes, network: { inputs, outputs }, file, changes });
-    const model = findModel(readModels({ directory, filesNeeded: true }), 'm');
+    const model = readModel('m', directory);
     expect(wishWithoutClasses(model)).toEqual(
       model.heads.length > 0 ? { top: 1 } : { outputs: ['negated'] },
     );
@@ -254,7 +254,7 @@ describe('an answer whose output the manifest leaves open', () => {
     const output = { kind: 'classification', labels: 'labels.txt', activation: 'none' };
     const file = { inputs, outputs: [same, negated] };
     addTensorModel(directory, { name: 'm', nodes, network, file, changes: { ...row, output } });
-    const model = findModel(readModels({ directory, filesNeeded: true }), 'm');
+    const model = readModel('m', directory);
     expect(model.manifest.output).toMatchObject({ tensor: 'negated' });
   });
 
@@ -384,10 +384,7 @@ describe('the network that a manifest declares', () => {
   test('is confirmed by the check', async () => {
     const directory = makeFolder({});
     addAdder(directory);
-    const lines: string[] = [];
-    const [model] = readModels({ directory, filesNeeded: true });
-    if (!model) throw new Error('There is no model.');
-    await checkModel(model, (said) => lines.push(said));
+    const lines = await checkIn(directory, 'adder');
     expect(lines).toContain('  manifest   valid, tensors');
     expect(lines).toContain('  network    as the manifest declares it');
   });
