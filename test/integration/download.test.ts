@@ -7,12 +7,11 @@ import path from 'node:path';
 import { strToU8, zipSync } from 'fflate';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
-import { ScorelineError } from '../../shared/errors.js';
 import { download } from '../../worker/files/download.js';
 import { type Ran, runCommand } from '../command.js';
 import { root, waitUntil } from '../harness.js';
 import type { Answer } from '../peer.js';
-import { sampleManifest, sourceOf, writeFolder } from '../unit/sample-model.js';
+import { rejectionOf, sampleManifest, sourceOf, writeFolder } from '../unit/sample-model.js';
 import { photograph } from './photographs.js';
 
 const file = randomBytes(1_000_000);
@@ -184,7 +183,7 @@ describe.concurrent('a download', () => {
   ])('puts nothing in place when a mirror has %s', async (_what, answer, reason) => {
     const mirror = await serve(answer);
     const target = temporaryTarget();
-    const error = await failure(downloadFrom([mirror.url], target));
+    const error = await rejectionOf(downloadFrom([mirror.url], target));
     expect(error.code).toBe('download_failed');
     expect(error.message).toContain(mirror.url);
     expect(error.message).toContain(reason);
@@ -206,7 +205,7 @@ describe.concurrent('a download', () => {
     const mirror = await serve(sendFile(otherFile));
     const target = temporaryTarget();
     writeFileSync(target, 'the old one');
-    await failure(downloadFrom([mirror.url], target));
+    await rejectionOf(downloadFrom([mirror.url], target));
     expect(readFileSync(target, 'utf8')).toBe('the old one');
   });
 });
@@ -461,15 +460,6 @@ async function downloadFrom(urls: string[], target: string) {
     onRetry: (reason) => retries.push(reason),
   });
   return { progress, retries };
-}
-
-async function failure(work: Promise<unknown>): Promise<ScorelineError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toBeInstanceOf(ScorelineError);
-  return error as ScorelineError;
 }
 
 /** Compares by length and checksum. Nobody can read a failure message of a million bytes. */

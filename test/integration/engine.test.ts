@@ -27,13 +27,7 @@ import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { elementTypes, type GraphParts, node, onnxModel, sequence, value } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
 
-const device = {
-  type: 'cpu',
-  id: 0,
-  threads: 1,
-  instances: 1,
-  memoryArena: true,
-} as const;
+const device = { type: 'cpu', id: 0, threads: 1, instances: 1, memoryArena: true } as const;
 const automatic = { ...device, threads: 0 };
 const { FP32: float } = elementTypes;
 

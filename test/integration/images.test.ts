@@ -6,12 +6,14 @@ import { describe, expect, it } from 'vitest';
 import { Ending } from '../../api/ending.js';
 import { decodesAtATime, makeImageKind } from '../../api/kinds/image.js';
 import { readJpegHeader } from '../../api/kinds/pictures/jpeg-header.js';
-import { ScorelineError } from '../../shared/errors.js';
+import type { ScorelineError } from '../../shared/errors.js';
 import { root } from '../harness.js';
+import { errorOf, rejectionOf } from '../unit/sample-model.js';
 import {
   difference,
   photograph,
   photographs,
+  pngHeader,
   preprocessedPixels,
   readEfficientNet,
   toPixels,
@@ -588,7 +590,7 @@ describe('an image in JSON', () => {
     ['is a data URL without base64', 'data:image/svg+xml,%3Csvg/%3E'],
     ['is a path', './photographs/cat.jpg'],
   ])('is refused when it %s', (_what, text) => {
-    const error = thrownBy(() => kind.fromJson({ cat: text }));
+    const error = errorOf(() => kind.fromJson({ cat: text }));
     expect(error.code).toBe('base64_invalid');
     expect(error.message).toContain('"cat"');
     expectForCallers(error.message);
@@ -612,7 +614,7 @@ describe('an image in JSON', () => {
       'too_many_inputs',
     ],
   ])('is refused when there is %s', (_what, value, code) => {
-    const error = thrownBy(() => kind.fromJson(value));
+    const error = errorOf(() => kind.fromJson(value));
     expect(error.code).toBe(code);
     expectForCallers(error.message);
   });
@@ -628,7 +630,7 @@ describe('an image in JSON', () => {
         return Reflect.get(target, name);
       },
     });
-    expect(thrownBy(() => kind.fromJson(watched)).code).toBe('too_many_inputs');
+    expect(errorOf(() => kind.fromJson(watched)).code).toBe('too_many_inputs');
     expect(read).toEqual([]);
   });
 });
@@ -854,38 +856,11 @@ function oneChunk(file: Buffer): Buffer {
   ]);
 }
 
-/** Returns a PNG of a few bytes whose header claims this size. */
-function pngHeader(width: number, height: number): Buffer {
-  const whole = Buffer.from(
-    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-    'base64',
-  );
-  whole.writeUInt32BE(width, 16);
-  whole.writeUInt32BE(height, 20);
-  whole.writeUInt32BE(crc32(whole.subarray(12, 29)), 29);
-  return whole;
-}
-
 async function expectRefused(work: Promise<unknown>, code: string): Promise<ScorelineError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toBeInstanceOf(ScorelineError);
-  const refusal = error as ScorelineError;
+  const refusal = await rejectionOf(work);
   expect(refusal.code).toBe(code);
   expectForCallers(refusal.message);
   return refusal;
-}
-
-function thrownBy(work: () => unknown): ScorelineError {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof ScorelineError) return error;
-    throw error;
-  }
-  throw new Error('Expected an error; none was thrown.');
 }
 
 /** Expects a detail written for callers: no library's words, no path. */

@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { Picture } from '../../api/kinds/pictures/picture.js';
 import type { ImageInput } from '../../shared/manifest/image-input.js';
@@ -55,4 +56,16 @@ export function difference(
     max = Math.max(max, apart);
   }
   return { mean: sum / a.length, max };
+}
+
+/** Returns a PNG of a few bytes whose header claims this size. */
+export function pngHeader(width: number, height: number): Buffer {
+  const whole = Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+    'base64',
+  );
+  whole.writeUInt32BE(width, 16);
+  whole.writeUInt32BE(height, 20);
+  whole.writeUInt32BE(crc32(whole.subarray(12, 29)), 29);
+  return whole;
 }

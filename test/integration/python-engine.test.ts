@@ -29,17 +29,11 @@ import type { Engine, TensorValue, Watch } from '../../worker/engine/engine.js';
 import { openPythonEngine, type PythonOptions } from '../../worker/engine/python/python.js';
 import { waitUntil } from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
-import { makeFolder } from '../unit/sample-model.js';
+import { makeFolder, rejectionOf } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
 const environment = hasPython ? environmentOfTests() : '';
-const device = {
-  type: 'cpu',
-  id: 0,
-  threads: 1,
-  instances: 1,
-  memoryArena: true,
-} as const;
+const device = { type: 'cpu', id: 0, threads: 1, instances: 1, memoryArena: true } as const;
 
 function value(name: string, datatype: Datatype, shape: (number | string)[] = [-1]): TensorValue {
   return { name, datatype, shape, type: datatype };
@@ -120,12 +114,9 @@ function some(datatype: Datatype): Uint8Array {
 }
 
 async function reasonOf(run: Promise<unknown>): Promise<string> {
-  const error = await run.then(
-    () => undefined,
-    (thrown: Error) => thrown,
-  );
-  expect(error).toMatchObject({ code: 'model_failed' });
-  return String((error as Error).cause);
+  const error = await rejectionOf(run);
+  expect(error.code).toBe('model_failed');
+  return String(error.cause);
 }
 
 /** Whether a process runs; one that has ended and that nobody has asked about yet does not. */

@@ -87,6 +87,5 @@ async function untilAnswering(url: string): Promise<void> {
   // For a minute at least
   const probe = new Redis(url, { maxRetriesPerRequest: 3000, retryStrategy: () => 20 });
   probe.on('error', () => {});
-  await probe.ping();
-  probe.disconnect();
+  await probe.ping().finally(() => probe.disconnect());
 }

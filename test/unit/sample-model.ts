@@ -71,6 +71,17 @@ export function writeFolder(files: Record<string, unknown>): string {
   return folder;
 }
 
+/** Resolves to the ScorelineError that a promise rejects with. Fails if there is another reason, or none. */
+export async function rejectionOf(promise: Promise<unknown>): Promise<ScorelineError> {
+  const thrown = await promise.then(
+    () => undefined,
+    (reason: unknown) => ({ reason }),
+  );
+  return errorOf(() => {
+    if (thrown) throw thrown.reason;
+  });
+}
+
 /** Returns the ScorelineError that the action throws. Fails if it throws anything else, or nothing. */
 export function errorOf(action: () => unknown): ScorelineError {
   try {
