@@ -338,14 +338,13 @@ describe('a request of the Open Inference Protocol', () => {
       ],
     ],
   };
-  const cases = Object.entries(refused).flatMap(([code, rows]) =>
-    rows.map(([what, words, value, binary]) => ({ code, what, words, value, binary })),
-  );
-  test.each(cases)('may not have $what', ({ code, words, value, binary }) => {
-    const error = errorOf(() => read(value, binary));
-    expect(error.code).toBe(code);
-    expect(error.message).toContain(words);
-    expect(error.message.length).toBeLessThan(500);
+  describe.each(Object.entries(refused))('is refused with %s', (code, rows) => {
+    test.each(rows)('if it has %s', (_what, words, value, binary) => {
+      const error = errorOf(() => read(value, binary));
+      expect(error.code).toBe(code);
+      expect(error.message).toContain(words);
+      expect(error.message.length).toBeLessThan(500);
+    });
   });
 
   test('may not have a lone surrogate, which has no UTF-8', () => {
