@@ -245,13 +245,11 @@ describe('npm run models -- add', () => {
   });
 
   test('says which sizes of the inputs vary, and which of them are the same', async () => {
-    const network = onnxModel(
-      graph({
-        nodes: [node('Identity', ['ids'], ['same'])],
-        inputs: [value('ids', long, ['N', 'length', '', 2])],
-        outputs: [value('same', long, ['N', 'length', '', 2])],
-      }),
-    );
+    const network = onnxModel({
+      nodes: [node('Identity', ['ids'], ['same'])],
+      inputs: [value('ids', long, ['N', 'length', '', 2])],
+      outputs: [value('same', long, ['N', 'length', '', 2])],
+    });
     const { said } = await add({ 'm.onnx': network }, 'm.onnx', '--kind', 'image');
     expect(said).toContain('ids: int64[N,length,-1,2]');
   });
