@@ -2,16 +2,23 @@
 //
 // An answer has the digest of its input, the model and its version. An input is done if a line without a problem has
 // its digest, its place or name, the model, and one of the versions that answer now.
+//
+// A run replaces the file that an earlier run has left, so the last run to start owns it. A run whose file was replaced,
+// moved or deleted fails at its next answer.
 
 import {
   closeSync,
   existsSync,
+  fchmodSync,
   fstatSync,
   openSync,
   readSync,
+  realpathSync,
   renameSync,
+  rmSync,
+  type Stats,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
@@ -73,37 +80,77 @@ export async function readDone(file: string, asked: Batch): Promise<Done> {
 /**
  * Opens a file for answers. Of an earlier run, it keeps the answers of the same model to inputs that are still there,
  * without problems, so each input has one line in the end. `replaced` counts the other answers, which are removed.
+ * @throws ScorelineError `configuration_invalid` if the file cannot be written, or has something else
  */
 export async function openFile(
   file: string,
   asked: Batch,
 ): Promise<Answers & { done: Done; replaced: number }> {
+  const created = create(file);
+  if (created !== undefined) {
+    return { ...answersIn(file, created), done: new Set(), replaced: 0 };
+  }
+  const { mode } = checkRegular(file);
+  // A link stays one.
+  const target = realpathSync(file);
+  const part = `${target}.${process.pid}.part`;
+  const descriptor = open(part);
+  try {
+    fchmodSync(descriptor, mode);
+    const kept = await keepAnswers(file, asked, descriptor);
+    renameSync(part, target);
+    return { ...answersIn(file, descriptor), ...kept };
+  } catch (thrown) {
+    closeSync(descriptor);
+    rmSync(part);
+    throw thrown instanceof ScorelineError ? thrown : cannotUse(file, thrown);
+  }
+}
+
+/** Returns undefined if the file is there. */
+function create(file: string): number | undefined {
+  try {
+    return openSync(file, 'ax');
+  } catch {
+    return existsSync(file) ? undefined : open(file);
+  }
+}
+
+/** Copies the answers of earlier runs that count. */
+async function keepAnswers(
+  file: string,
+  asked: Batch,
+  descriptor: number,
+): Promise<{ done: Done; replaced: number }> {
   const done = new Set<string>();
   let replaced = 0;
-  if (existsSync(file)) {
-    await readDone(file, asked);
-    const { inputs, model } = asked;
-    const wanted = new Set<string>();
-    for await (const input of inputs.read()) wanted.add(keyOf(input, model));
-    const part = `${file}.part`;
-    const kept = openSync(part, 'w');
-    for await (const { key, line } of readAnswers(file, asked)) {
-      if (key === undefined || done.has(key)) continue;
-      if (!wanted.has(key)) {
-        replaced++;
-        continue;
-      }
-      done.add(key);
-      writeSync(kept, `${line}\n`);
+  const wanted = new Set<string>();
+  for await (const input of asked.inputs.read()) wanted.add(keyOf(input, asked.model));
+  for await (const { key, line } of readAnswers(file, asked)) {
+    if (key === undefined || done.has(key)) continue;
+    if (!wanted.has(key)) {
+      replaced++;
+      continue;
     }
-    closeSync(kept);
-    renameSync(part, file);
+    done.add(key);
+    writeFileSync(descriptor, `${line}\n`);
   }
-  const descriptor = open(file);
+  return { done, replaced };
+}
+
+function answersIn(file: string, descriptor: number): Answers {
+  const { dev, ino } = fstatSync(descriptor);
   return {
-    done,
-    replaced,
-    write: async (line) => void writeSync(descriptor, line),
+    write: async (line) => {
+      const found = statSync(file, { throwIfNoEntry: false });
+      if (found?.dev !== dev || found.ino !== ino) throw lost(file);
+      try {
+        // Unlike `writeSync`, this writes the whole line or throws, also when the disk has room for a part of it.
+        writeFileSync(descriptor, line);
+      } catch (thrown) {
+        throw cannotUse(file, thrown);
+      }
+    },
     close: () => closeSync(descriptor),
   };
 }
@@ -197,6 +244,20 @@ function open(file: string): number {
   } catch (thrown) {
     throw cannotUse(file, thrown);
   }
+}
+
+function checkRegular(file: string): Stats {
+  const found = statSync(file);
+  if (found.isFile()) return found;
+  throw wrong(
+    `--out: expected the name of a file; got ${file}, which is something else. Without --out, the answers go to standard output.`,
+  );
+}
+
+function lost(file: string): ScorelineError {
+  return wrong(
+    `${file} was replaced, moved or deleted while the command wrote to it, perhaps by another run. Let one run end before the next, and start the command again.`,
+  );
 }
 
 function noAnswer(file: string, { line, at }: { line: string; at: number }): ScorelineError {

@@ -1,13 +1,16 @@
 // Tests `npm run score` with a real service that limits its callers, and that is restarted meanwhile.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   copyFileSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -112,6 +115,51 @@ describe('npm run score', () => {
     expect(countLines(out)).toBe(120);
     const resumed = await score('faq-matcher', file, '--resume', out);
     expect([resumed.code, resumed.out]).toEqual([0, '']);
+  });
+
+  test('fails if its file of answers is taken by another run, and the other one has all answers', async () => {
+    const file = writeLines('overlapping.ndjson', 120);
+    const target = path.join(folder, 'overlapping.out');
+    const out = path.join(folder, 'overlapping-link.out');
+    writeFileSync(target, '', { mode: 0o600 });
+    symlinkSync(target, out);
+    const first = start('score', ['faq-matcher', file, '--url', url, '--out', out]);
+    await waitUntil('some are scored', () => countLines(out) > 10);
+    const second = await score('faq-matcher', file, '--out', out);
+    expect([second.code, second.said]).toEqual([0, expect.stringContaining('0 failed')]);
+    const { code, said } = await first.outcome;
+    expect([code, said]).toEqual([1, expect.stringContaining('perhaps by another run')]);
+    const indices = parseLines(readFileSync(target, 'utf8')).map(({ index }) => index);
+    expect(indices.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, at) => at));
+    expect(lstatSync(out).isSymbolicLink()).toBe(true);
+    expect(statSync(target).mode & 0o777).toBe(0o600);
+  });
+
+  test('fails if the disk has room for a part of an answer only', async () => {
+    const file = writeLines('full.ndjson', 1);
+    const out = path.join(folder, 'full.out');
+    // The most that a shell lets a file have is like a full disk: the first write is cut short.
+    const command = `ulimit -f 1; exec "$0" "$@"`;
+    const parameters = ['faq-matcher', file, '--url', url, '--out', out, '--top', '20'];
+    const script = path.join(root, 'dist/cli/score.js');
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', command, process.execPath, script, ...parameters],
+      { env: { ...environment, SCORELINE_KEY: key }, encoding: 'utf8' },
+    );
+    expect([status, stderr]).toEqual([1, expect.stringContaining(`Expected a file at ${out}`)]);
+    const again = await score('faq-matcher', file, '--out', out, '--top', '20');
+    expect([again.code, countLines(out)]).toEqual([0, 1]);
+  });
+
+  test('fails if its file of answers is moved away', async () => {
+    const file = writeLines('moved.ndjson', 120);
+    const out = path.join(folder, 'moved.out');
+    const run = start('score', ['faq-matcher', file, '--url', url, '--out', out]);
+    await waitUntil('some are scored', () => countLines(out) > 10);
+    renameSync(out, `${out}.old`);
+    const { code, said } = await run.outcome;
+    expect([code, said]).toEqual([1, expect.stringContaining('was replaced, moved or deleted')]);
   });
 
   test('scores the pictures of a folder, whatever else is in it', async () => {
@@ -360,6 +408,7 @@ describe('npm run score', () => {
       () => ['faq-matcher', lines(), '--out', path.join(root, 'package.json')],
       'Name another file',
     ],
+    ['a device for its answers', () => ['faq-matcher', lines(), '--out', '/dev/null'], '--out'],
     ['an option that there is not', () => ['faq-matcher', lines(), '--fast'], 'Usage:'],
     ['a wrong number', () => ['faq-matcher', lines(), '--concurrency', '0'], 'from 1 to 1000'],
     ['nothing', () => [], 'Usage:'],
