@@ -56,7 +56,7 @@ interface Tally {
 async function score(options: Options): Promise<void> {
   const startedAt = performance.now();
   const inputs = await openInputs(options.place, options.top);
-  warnOfLinks(inputs);
+  warnOfLeftOut(inputs);
   const service = await Service.open(options, inputs.kind);
   const { answers, done } = await openAnswers(options, { inputs, model: service.model });
   const tally: Tally = { scored: 0, failed: 0, kept: 0, example: undefined };
@@ -174,11 +174,15 @@ function warnOfBanner(): void {
   );
 }
 
-function warnOfLinks({ brokenLinks }: Inputs): void {
-  if (brokenLinks.length === 0) return;
-  const shown = brokenLinks.slice(0, 5).join(', ');
-  const more = brokenLinks.length > 5 ? ` and ${brokenLinks.length - 5} more` : '';
-  say(`Left out, because these links lead nowhere: ${shown}${more}`);
+function warnOfLeftOut({ brokenLinks, others }: Inputs): void {
+  sayLeftOut('these links lead nowhere', brokenLinks);
+  sayLeftOut('their names are not those of pictures', others);
+}
+
+function sayLeftOut(reason: string, names: readonly string[]): void {
+  if (names.length === 0) return;
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+  say(`Left out, because ${reason}: ${names.slice(0, 5).join(', ')}${more}`);
 }
 
 function readOptions() {

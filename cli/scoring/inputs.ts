@@ -31,6 +31,8 @@ export interface Inputs {
   readonly kind: InputKind;
   /** Links in the folder that lead nowhere, and so may hide pictures. */
   readonly brokenLinks: readonly string[];
+  /** Files in the folder that are left out. */
+  readonly others: readonly string[];
   count(): Promise<number>;
   /** Reads all of them, in order. May be called several times. */
   read(): AsyncIterable<CommandInput>;
@@ -50,11 +52,11 @@ export async function openInputs(place: string, top: Top): Promise<Inputs> {
   if (found.isDirectory()) return openPictures(place, top);
   await checkFirstLine(place);
   const count = () => countInputs(place);
-  return { kind: 'lines', brokenLinks: [], count, read: () => readInputs(place, top) };
+  return { kind: 'lines', brokenLinks: [], others: [], count, read: () => readInputs(place, top) };
 }
 
 async function openPictures(folder: string, top: Top): Promise<Inputs> {
-  const { pictures, brokenLinks } = await findPictures(folder).catch((thrown) => {
+  const { pictures, brokenLinks, others } = await findPictures(folder).catch((thrown) => {
     throw wrong(`Expected a folder that can be read at ${folder}; got: ${thrown.message}`);
   });
   if (pictures.length === 0) {
@@ -64,7 +66,7 @@ async function openPictures(folder: string, top: Top): Promise<Inputs> {
     );
   }
   const read = () => readPictures(folder, { files: pictures, top });
-  return { kind: 'pictures', brokenLinks, count: async () => pictures.length, read };
+  return { kind: 'pictures', brokenLinks, others, count: async () => pictures.length, read };
 }
 
 /** Names an input for people. */
@@ -113,7 +115,7 @@ async function checkFirstLine(file: string): Promise<void> {
     const text = line.toString('utf8').replace(/^\ufeff/, '');
     if (objectIn(text)?.input !== undefined) return;
     throw wrong(
-      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${shown(text)}.`,
+      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${shown(text)}. JSON has no NaN: write null instead.`,
     );
   }
   throw wrong(`Expected a JSON object in each line of ${file}; it is empty.`);
@@ -154,7 +156,7 @@ function parse(line: string): Readonly<Record<string, unknown>> {
   if (object) return object;
   throw new ScorelineError(
     'invalid_json',
-    `Expected a JSON object in the line, as in {"input": "…"}; got ${shown(line)}. An object has to be in one line, and a line has one object.`,
+    `Expected a JSON object in the line, as in {"input": "…"}; got ${shown(line)}. An object has to be in one line, and a line has one object. JSON has no NaN: write null instead.`,
   );
 }
 

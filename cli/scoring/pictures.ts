@@ -9,20 +9,29 @@ export interface Found {
   readonly pictures: readonly string[];
   /** Other links that lead nowhere. Each may have been a folder. */
   readonly brokenLinks: readonly string[];
+  /** Files whose names are not those of pictures. */
+  readonly others: readonly string[];
 }
 
 interface Search {
   readonly folder: string;
   readonly pictures: string[];
   readonly brokenLinks: string[];
+  readonly others: string[];
 }
 
-const endings = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
+/** Pictures of formats that the service does not accept fail, since somebody waits for their answers. */
+const endings = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|bmp|heic|heif|jp2|jxl)$/i;
 
 export async function findPictures(folder: string): Promise<Found> {
-  const search: Search = { folder, pictures: [], brokenLinks: [] };
+  const search: Search = { folder, pictures: [], brokenLinks: [], others: [] };
   await searchIn('', [await realpath(folder)], search);
-  return { pictures: search.pictures.toSorted(), brokenLinks: search.brokenLinks.toSorted() };
+  const { pictures, brokenLinks, others } = search;
+  return {
+    pictures: pictures.toSorted(),
+    brokenLinks: brokenLinks.toSorted(),
+    others: others.toSorted(),
+  };
 }
 
 /** @param above the folders on the way to this one, itself included; a link to one of them would never end */
@@ -37,7 +46,8 @@ async function searchIn(place: string, above: readonly string[], search: Search)
       if (!above.includes(real)) await searchIn(name, [...above, real], search);
     } else if (!target || target.isFile()) {
       if (endings.test(name)) search.pictures.push(name);
-      else if (!target) search.brokenLinks.push(name);
+      else if (target) search.others.push(name);
+      else search.brokenLinks.push(name);
     }
   }
 }

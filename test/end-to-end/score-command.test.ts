@@ -168,6 +168,7 @@ describe('npm run score', () => {
     const photographs = path.join(root, 'test/photographs');
     copyFileSync(path.join(photographs, 'siamese-cat.jpg'), path.join(pictures, 'cat.jpg'));
     copyFileSync(path.join(photographs, 'coffee.png'), path.join(pictures, 'more/coffee.png'));
+    copyFileSync(path.join(photographs, 'coffee.png'), path.join(pictures, 'saved.JFIF'));
     writeFileSync(path.join(pictures, 'notes.txt'), 'no picture');
     const good = await score('efficientnet-lite0', pictures, '--top', '1');
     const labels = parseLines(good.out).map(({ id, predictions }) => [id, predictions[0].label]);
@@ -176,12 +177,15 @@ describe('npm run score', () => {
       new Map([
         ['cat.jpg', 'Siamese cat, Siamese'],
         ['more/coffee.png', 'espresso'],
+        ['saved.JFIF', 'espresso'],
       ]),
     );
+    expect(good.said).toMatch(/not those of pictures: notes\.txt$/m);
     writeFileSync(path.join(pictures, 'broken.jpg'), 'no picture either');
+    writeFileSync(path.join(pictures, 'old.bmp'), 'BM');
     const { code, said } = await score('efficientnet-lite0', pictures);
     expect(code).toBe(1);
-    expect(said).toContain('2 scored, 1 failed');
+    expect(said).toContain('3 scored, 2 failed');
     expect(said).toContain('The first is broken.jpg: Expected');
   });
 
@@ -268,6 +272,7 @@ describe('npm run score', () => {
       [`{${input}, "inputs": ["", ""]}`, 'input_invalid'],
       ['{"text": "copy"}', 'input_missing'],
       [`[{${input}}]`, 'invalid_json'],
+      ['{"input": NaN}', 'invalid_json'],
       [`{${input}, "id": 9007199254740991}`, 9007199254740991],
       [`{${input}, "id": 9007199254740993}`, 'input_invalid'],
       [`{${input}, "id": 1.5}`, 'input_invalid'],
@@ -287,8 +292,9 @@ describe('npm run score', () => {
       lines.map(([, expected]) => (/^in(put|valid)_/.test(String(expected)) ? undefined : 1)),
     );
     expect(code).toBe(1);
-    expect(said).toContain('3 scored, 8 failed');
+    expect(said).toContain('3 scored, 9 failed');
     expect(said).toContain('The first is input 1: Expected a line in UTF-8');
+    expect(out).toContain('write null instead');
   });
 
   test('follows links to pictures and folders, and tells of those that lead nowhere', async () => {
