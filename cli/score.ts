@@ -22,6 +22,7 @@ import {
   readDone,
   writeLine,
 } from './scoring/answers.js';
+import { makeGroups } from './scoring/groups.js';
 import { type CommandInput, describe, type Inputs, openInputs } from './scoring/inputs.js';
 import { type CommandAnswer, Service } from './scoring/service.js';
 
@@ -35,8 +36,11 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
   --out FILE       write the answers there, and go on where an earlier run stopped
   --resume FILE    leave out what has an answer in FILE; answers go to standard output
   --top N          how many of the best classes to answer with
-  --concurrency N  how many inputs are in flight, within the limits of the key; 16 if not given
+  --concurrency N  how many inputs are in flight, within the limits of the key; 64 if not given
   --tries N        how often an input is sent while the service is busy or away; 20 if not given`;
+
+/** How many requests are in flight at most. Each may have the bytes of a large picture. */
+const requestsMax = 16;
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -61,7 +65,8 @@ async function score(options: Options): Promise<void> {
   const { answers, done } = await openAnswers(options, { inputs, model: service.model });
   const tally: Tally = { scored: 0, failed: 0, kept: 0, example: undefined };
   try {
-    await scoreAll(inputs, { service, answers, done, tally });
+    const bar = await startBar(inputs);
+    await scoreAll(inputs, { service, answers, done, tally, bar });
   } finally {
     answers.close();
     say(summarise(tally, options, (performance.now() - startedAt) / 1000));
@@ -95,48 +100,68 @@ interface Run {
   readonly answers: Answers;
   readonly done: Done;
   readonly tally: Tally;
+  readonly bar: SingleBar | undefined;
 }
 
 /** @throws ScorelineError when it makes no sense to go on; what is in flight then has been written */
 async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
-  const { done, tally, service } = run;
-  const bar = await startBar(inputs);
-  const inFlight = new Set<Promise<void>>();
+  const { service, bar } = run;
+  const inFlight = new Map<Promise<void>, number>();
+  const groupMax = Math.max(1, Math.floor(service.concurrency / 2));
   let fault: { readonly thrown: unknown } | undefined;
   try {
-    for await (const input of inputs.read()) {
+    for await (const group of makeGroups(readWaiting(inputs, run), groupMax)) {
       if (fault) break;
-      if (done.has(keyOf(input, service.model))) {
-        tally.kept++;
-        bar?.increment();
-        continue;
-      }
-      const scoring = scoreOne(input, run)
+      const scoring = service
+        .scoreGroup(group, (input, answer) => deliver(input, answer, run))
         .catch((thrown) => {
           fault ??= { thrown };
         })
-        .finally(() => {
-          bar?.increment({ failed: tally.failed });
-          inFlight.delete(scoring);
-        });
-      inFlight.add(scoring);
-      if (inFlight.size >= service.concurrency) await Promise.race(inFlight);
+        .finally(() => inFlight.delete(scoring));
+      inFlight.set(scoring, group.length);
+      while (isBusy(inFlight, groupMax, service)) await Promise.race(inFlight.keys());
     }
-    await Promise.all(inFlight);
+    await Promise.all(inFlight.keys());
   } finally {
     bar?.stop();
   }
   if (fault) throw fault.thrown;
 }
 
-async function scoreOne(input: CommandInput, { service, answers, tally }: Run): Promise<void> {
-  const answer = input.fault ? { problem: problemOf(input.fault) } : await service.score(input);
+/** Whether another group has to wait. */
+function isBusy(
+  inFlight: ReadonlyMap<unknown, number>,
+  groupMax: number,
+  { concurrency }: Service,
+): boolean {
+  const inputs = [...inFlight.values()].reduce((sum, count) => sum + count, 0);
+  return inFlight.size >= requestsMax || inputs + groupMax > concurrency;
+}
+
+/** Reads the inputs that are to be sent. The others are kept, or fail at once. */
+async function* readWaiting(inputs: Inputs, run: Run): AsyncGenerator<CommandInput> {
+  const { done, tally, service, bar } = run;
+  for await (const input of inputs.read()) {
+    if (done.has(keyOf(input, service.model))) {
+      tally.kept++;
+      bar?.increment();
+    } else if (input.fault) await deliver(input, { problem: problemOf(input.fault) }, run);
+    else yield input;
+  }
+}
+
+async function deliver(
+  input: CommandInput,
+  answer: CommandAnswer,
+  { answers, tally, bar }: Run,
+): Promise<void> {
   await answers.write(writeLine(input, answer));
   if (answer.problem === undefined) tally.scored++;
   else {
     tally.failed++;
     tally.example ??= `${describe(input)}: ${detailOf(answer)}`;
   }
+  bar?.increment({ failed: tally.failed });
 }
 
 /** Only a terminal can show a bar. */
@@ -201,7 +226,7 @@ function readOptions() {
     out: values.out,
     resume: values.resume,
     top: values.top,
-    concurrency: toNumber('concurrency', values.concurrency ?? '16', counts),
+    concurrency: toNumber('concurrency', values.concurrency ?? '64', counts),
     triesMax: toNumber('tries', values.tries ?? '20', counts),
   };
 }

@@ -1,4 +1,4 @@
-// Reads a file line by line, as bytes.
+// Reads a file or the body of an answer line by line, as bytes.
 //
 // Only a newline ends a line. `node:readline` ends one at U+2028 as well, which JSON allows inside a string, and it
 // replaces bytes that are not valid in UTF-8.
@@ -8,9 +8,13 @@ import { createReadStream } from 'node:fs';
 const newline = 0x0a;
 
 /** Yields each line without its newline. The last one may have none. */
-export async function* readLines(file: string): AsyncGenerator<Buffer> {
-  let pieces: Buffer[] = [];
-  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+export function readLines(file: string): AsyncGenerator<Buffer> {
+  return splitLines(createReadStream(file));
+}
+
+export async function* splitLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  let pieces: Uint8Array[] = [];
+  for await (const chunk of chunks) {
     let from = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
       yield Buffer.concat([...pieces, chunk.subarray(from, end)]);

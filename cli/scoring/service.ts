@@ -2,6 +2,9 @@
 //
 // A refusal for now, an overload or a restart, is met with the patience of the client (client/retries.ts). Nobody waits
 // for the answers, so the command also sends an input again whose deadline has passed.
+//
+// Lines go in streams of several, once. Those that a stream leaves without an answer, or whose problem may pass, get a
+// request each, with all patience.
 
 import { type Call, openCall } from '../../client/call.js';
 import { ScorelineError as CallFailed } from '../../client/errors.js';
@@ -9,8 +12,9 @@ import { type Asked, type Exchange, makeExchange, parseJson } from '../../client
 import { coerceError, errorTable, type ScorelineError } from '../../shared/errors.js';
 import { wrong } from '../faults.js';
 import type { Answering } from './answers.js';
-import { parseAsWritten } from './as-written.js';
+import { parseAsWritten, writeAsWritten } from './as-written.js';
 import type { CommandInput, InputKind } from './inputs.js';
+import { splitLines } from './lines.js';
 
 /** How much longer than its deadline a request may take before its connection counts as broken. */
 const spareMs = 30_000;
@@ -34,6 +38,8 @@ export interface ServiceOptions {
  * `{problem}`.
  */
 export type CommandAnswer = Readonly<Record<string, unknown>>;
+
+export type Deliver = (input: CommandInput, answer: CommandAnswer) => Promise<void>;
 
 /** A version of a model, as the service lists it. */
 interface ServedModel {
@@ -108,19 +114,52 @@ export class Service {
   }
 
   /**
+   * Scores inputs, and delivers the answer to each as soon as it is there.
+   * @throws ScorelineError `configuration_invalid` if the service lets nobody in any more, or cannot be reached
+   */
+  async scoreGroup(inputs: readonly CommandInput[], deliver: Deliver): Promise<void> {
+    const rest = inputs.length === 1 ? inputs : await this.#stream(inputs, deliver);
+    await Promise.all(rest.map(async (input) => deliver(input, await this.score(input))));
+  }
+
+  /** Sends lines in one request. Returns those that are to be sent again. */
+  async #stream(
+    inputs: readonly CommandInput[],
+    deliver: Deliver,
+  ): Promise<readonly CommandInput[]> {
+    const rest = new Map(inputs.entries());
+    const delivered: Promise<unknown>[] = [];
+    let isOpen = true;
+    const read = async ({ body }: Response) => {
+      if (!body) return;
+      for await (const line of splitLines(body)) {
+        const { index, ...answer } = parseAsWritten(line.toString('utf8')) as CommandAnswer;
+        const place = Number(writeAsWritten(index ?? -1));
+        const input = rest.get(place);
+        if (!isOpen || !input || !isFinal(answer)) continue;
+        rest.delete(place);
+        // A fault of the file is none of the connection.
+        delivered.push(deliver(input, answer).catch((fault) => ({ fault })));
+      }
+    };
+    const asked = this.#asked('application/x-ndjson', inputs.map(({ body }) => body).join('\n'));
+    await withCall(this.#exchange, 1, (call) => call.ask(asked, read)).catch((thrown) => {
+      if (!(thrown instanceof CallFailed)) throw thrown;
+    });
+    isOpen = false;
+    for (const found of await Promise.all(delivered)) {
+      if (found) throw (found as { fault: unknown }).fault;
+    }
+    return [...rest.values()];
+  }
+
+  /**
    * Scores an input.
    * @throws ScorelineError `configuration_invalid` if the service lets nobody in any more, or cannot be reached
    */
   async score({ body, contentType }: CommandInput): Promise<CommandAnswer> {
-    const { model, top, triesMax } = this.#options;
-    const asked: Asked = {
-      method: 'POST',
-      path: ['v1', 'models', model, 'score'],
-      query: { top },
-      headers: { 'Content-Type': contentType, 'X-Priority': 'bulk' },
-      body,
-      answerMsMax: this.#answerMsMax,
-    };
+    const { triesMax } = this.#options;
+    const asked = this.#asked(contentType, body);
     try {
       return await withCall(this.#exchange, triesMax, (call) => call.ask(asked, readAnswer));
     } catch (thrown) {
@@ -130,6 +169,18 @@ export class Service {
       const { problem, status, code, message } = thrown;
       return { problem: problem ?? { status, code, title: message } };
     }
+  }
+
+  #asked(contentType: string, body: string | Buffer): Asked {
+    const { model, top } = this.#options;
+    return {
+      method: 'POST',
+      path: ['v1', 'models', model, 'score'],
+      query: { top },
+      headers: { 'Content-Type': contentType, 'X-Priority': 'bulk' },
+      body,
+      answerMsMax: this.#answerMsMax,
+    };
   }
 }
 
@@ -164,8 +215,19 @@ function openExchange({ url, key }: ServiceOptions): Exchange {
 
 /** Whether the same input may be answered later, although the client would not wait for that. */
 function mayBeTriedAgain({ code, isRetryable }: CallFailed): boolean {
-  if (isRetryable || !Object.hasOwn(errorTable, code)) return false;
+  return !isRetryable && isRetried(code);
+}
+
+function isRetried(code: unknown): boolean {
+  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code)) return false;
   return errorTable[code as keyof typeof errorTable].retry;
+}
+
+/** Whether a request with this input alone would get the same answer, and be about the input alone. */
+function isFinal({ problem }: CommandAnswer): boolean {
+  if (problem === undefined) return true;
+  const { code, status } = problem as { code: string; status: unknown };
+  return !isRetried(code) && !isOver({ code, status: Number(writeAsWritten(status ?? 0)) });
 }
 
 /** Tries a connection that fails again only if the service has answered before. */
@@ -215,7 +277,7 @@ function checkKind({ name, input }: ServedModel, kind: InputKind): void {
 }
 
 /** Whether an answer is about who asks, or for which model, so that all further ones would be the same. */
-function isOver({ status, code }: CallFailed): boolean {
+function isOver({ status, code }: Pick<CallFailed, 'status' | 'code'>): boolean {
   return status === 401 || status === 403 || code === 'model_not_found';
 }
 

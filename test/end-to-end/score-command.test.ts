@@ -211,8 +211,9 @@ describe('npm run score', () => {
       const file = path.join(folder, 'canary.ndjson');
       const out = path.join(folder, 'canary.out');
       writeFileSync(file, Array.from({ length: 24 }, (_, at) => `{"input":"${at}"}\n`).join(''));
+      const address = `http://127.0.0.1:${port}`;
       const again = () =>
-        run('score', [counterName, file, '--out', out, '--url', `http://127.0.0.1:${port}`]);
+        run('score', [counterName, file, '--out', out, '--url', address, '--concurrency', '1']);
       expect((await again()).said).toContain('24 scored, 0 failed');
       const versions = parseLines(readFileSync(out, 'utf8')).map(({ version }) => version);
       expect(new Set(versions)).toEqual(new Set(['1', '2']));

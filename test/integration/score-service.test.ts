@@ -82,3 +82,76 @@ test.each<[string, Answer, object]>([
   const { service } = await open([answer]);
   expect(await service.score(input)).toMatchObject({ problem: expected });
 });
+
+const inputs = [0, 1, 2, 3].map((index) => ({ ...input, index, body: `{"input": "${index}"}` }));
+const ask = (code: string, status = 429) => ({ problem: { code, status, detail: 'Because.' } });
+
+/** Answers in lines, and ends the connection in the middle of another one if it is cut off. */
+const lines =
+  (answers: readonly object[], isCutOff = false): Answer =>
+  (response) => {
+    response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
+    const whole = answers.map((answer) => `${JSON.stringify(answer)}\n`).join('');
+    if (isCutOff) response.write(`${whole}{"index":3,`, () => response.socket?.destroy());
+    else response.end(whole);
+  };
+
+test.each<[string, Answer, alone: number]>([
+  [
+    'that it leaves without an answer, or with a problem that may pass',
+    lines([
+      { index: 2, ...score },
+      { index: 0, ...ask('overloaded') },
+      { index: 1, ...ask('input_invalid', 400) },
+      { nextIndex: 3, ...ask('shutting_down', 503) },
+    ]),
+    2,
+  ],
+  [
+    'whose answers are lost',
+    lines(
+      [
+        { index: 2, ...score },
+        { index: 1, ...ask('input_invalid', 400) },
+      ],
+      true,
+    ),
+    2,
+  ],
+  ['of a stream that is refused', problem(429, 'rate_limited'), 4],
+  ['of a stream that something else has answered', (response) => response.end('<html>'), 4],
+])('sends several lines as a stream, and those alone %s', async (_what, stream, alone) => {
+  const { peer, service } = await open([stream, json(score)]);
+  const answers: [number, unknown][] = [];
+  await service.scoreGroup(inputs, async ({ index }, { problem: found }) => {
+    answers.push([index, (found as { code?: unknown } | undefined)?.code]);
+  });
+  const wrong = alone === 4 ? undefined : 'input_invalid';
+  expect(answers.toSorted(([a], [b]) => a - b)).toEqual([
+    [0, undefined],
+    [1, wrong],
+    [2, undefined],
+    [3, undefined],
+  ]);
+  const types = peer.requests.slice(1).map(({ headers }) => headers['content-type']);
+  const own: string[] = Array(alone).fill('application/json');
+  expect(types).toEqual(['application/x-ndjson', ...own]);
+  for (const { headers, url } of peer.requests.slice(1)) {
+    expect([headers['x-priority'], url]).toEqual(['bulk', '/v1/models/m/score?top=2']);
+  }
+});
+
+test('gives up a stream of lines if the service lets nobody in any more, or an answer cannot be written', async () => {
+  const unknown = problem(401, 'key_unknown');
+  const over = lines([
+    { index: 0, ...score },
+    { nextIndex: 1, ...ask('key_unknown', 401) },
+  ]);
+  const { service } = await open([over, unknown]);
+  await expect(service.scoreGroup(inputs, async () => {})).rejects.toThrow('lets nobody in');
+
+  const full = await open([lines(inputs.map(({ index }) => ({ index, ...score })))]);
+  const fail = () => Promise.reject(new Error('no space left'));
+  await expect(full.service.scoreGroup(inputs, fail)).rejects.toThrow('no space left');
+  expect(full.peer.requests).toHaveLength(2);
+});

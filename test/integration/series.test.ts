@@ -228,6 +228,7 @@ describe('a stream of lines', () => {
       '{"id": {}, "input": "a"}',
       '{"id": "top", "input": "a", "top": 0}',
       '{"id": "urgent", "input": "a", "priority": "bulk"}',
+      '{"id": "both", "input": "a", "inputs": ["b"]}',
       '{"input": "last"}',
     ].join('\n');
     const answers = await postLines(scene.url, body);
@@ -244,6 +245,7 @@ describe('a stream of lines', () => {
       [undefined, 'input_invalid'],
       ['top', 'parameter_invalid'],
       ['urgent', 'parameter_invalid'],
+      ['both', 'input_invalid'],
       [id, undefined],
     ]);
   });

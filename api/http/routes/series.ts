@@ -161,6 +161,7 @@ export class SeriesRoutes {
       const given = asObject(parseLine(line.bytes));
       name = readInputName(given.id);
       if (given.input === undefined) throw inputMissing();
+      if (given.inputs !== undefined) throw severalInLine();
       if (given.priority !== undefined) throw priorityOfLine();
       return { name, read: () => this.#toQuestion(given.input, withQuery(given, query), model) };
     } catch (thrown) {
@@ -233,6 +234,13 @@ function otherCharset(got: string): ScorelineError {
   return new ScorelineError(
     'unsupported_media_type',
     `Expected lines in UTF-8; got the charset ${shown(got)}.`,
+  );
+}
+
+function severalInLine(): ScorelineError {
+  return new ScorelineError(
+    'input_invalid',
+    'Expected one input in a line; got "inputs" beside "input". Write a line for each.',
   );
 }
 
