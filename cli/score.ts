@@ -55,6 +55,8 @@ interface Tally {
   kept: number;
   /** The first input that failed, for the summary. */
   example: string | undefined;
+  /** Versions of the model that were not served when the command started. */
+  readonly newVersions: Set<string>;
 }
 
 async function score(options: Options): Promise<void> {
@@ -63,13 +65,20 @@ async function score(options: Options): Promise<void> {
   warnOfLeftOut(inputs);
   const service = await Service.open(options, inputs.kind);
   const { answers, done } = await openAnswers(options, { inputs, model: service.model });
-  const tally: Tally = { scored: 0, failed: 0, kept: 0, example: undefined };
+  const tally: Tally = {
+    scored: 0,
+    failed: 0,
+    kept: 0,
+    example: undefined,
+    newVersions: new Set(),
+  };
   try {
     const bar = await startBar(inputs);
     await scoreAll(inputs, { service, answers, done, tally, bar });
   } finally {
     answers.close();
     say(summarise(tally, options, (performance.now() - startedAt) / 1000));
+    warnOfNewVersions(tally);
   }
   if (tally.failed > 0) process.exitCode = 1;
 }
@@ -153,11 +162,14 @@ async function* readWaiting(inputs: Inputs, run: Run): AsyncGenerator<CommandInp
 async function deliver(
   input: CommandInput,
   answer: CommandAnswer,
-  { answers, tally, bar }: Run,
+  { answers, tally, bar, service }: Run,
 ): Promise<void> {
   await answers.write(writeLine(input, answer));
-  if (answer.problem === undefined) tally.scored++;
-  else {
+  if (answer.problem === undefined) {
+    tally.scored++;
+    const version = String(answer.version);
+    if (!service.model.versions.includes(version)) tally.newVersions.add(version);
+  } else {
     tally.failed++;
     tally.example ??= `${describe(input)}: ${detailOf(answer)}`;
   }
@@ -183,6 +195,14 @@ function summarise({ scored, failed, kept, example }: Tally, { out }: Options, s
   const counts = `${scored} scored, ${failed} failed${before}, in ${seconds.toFixed(1)} s.`;
   if (example === undefined) return counts;
   return `${counts} The lines with "problem" in ${out ?? 'the output'} say which and why. The first is ${example}`;
+}
+
+function warnOfNewVersions({ newVersions }: Tally): void {
+  if (newVersions.size === 0) return;
+  const named = [...newVersions].join(', ');
+  say(
+    `The model has changed during the run: some answers are from version ${named}. The same command again replaces those of the version before.`,
+  );
 }
 
 function detailOf({ problem }: CommandAnswer): string {

@@ -383,6 +383,16 @@ describe('npm run score', () => {
     expect(parseLines(out).map(({ id }) => id)).toEqual(values.map((_, at) => `question ${at}`));
   });
 
+  test('says if the model has changed meanwhile', async () => {
+    const versions = [{ version: '1', traffic: { share: 1 }, deadlineMs: 1000 }];
+    const models = versions.map((rest) => ({ name: 'm', input: { kind: 'text' }, ...rest }));
+    const answer = (version: string) => json({ model: 'm', version, predictions: [] });
+    const peer = await openPeer(json({ models }), answer('1'), answer('2'));
+    const file = writeLines('changed.ndjson', 2);
+    const { code, said } = await score('m', file, '--concurrency', '1', '--url', peer.url);
+    expect([code, said]).toEqual([0, expect.stringContaining('answers are from version 2.')]);
+  });
+
   const lines = () => writeLines('few.ndjson', 2);
   test.each([
     [
