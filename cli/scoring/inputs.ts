@@ -115,7 +115,7 @@ async function checkFirstLine(file: string): Promise<void> {
     const text = line.toString('utf8').replace(/^\ufeff/, '');
     if (objectIn(text)?.input !== undefined) return;
     throw wrong(
-      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${shown(text)}. JSON has no NaN: write null instead.`,
+      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${shown(text)}. JSON has no NaN: write null instead. docs/bulk.md makes lines of a CSV file.`,
     );
   }
   throw wrong(`Expected a JSON object in each line of ${file}; it is empty.`);
