@@ -36,11 +36,11 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
   --out FILE       write the answers there, and go on where an earlier run stopped
   --resume FILE    leave out what has an answer in FILE; answers go to standard output
   --top N          how many of the best classes to answer with
-  --concurrency N  how many inputs are in flight, within the limits of the key; 64 if not given
+  --concurrency N  how many inputs are in flight, within the limits of the key; 64, or 16 pictures, if not given
   --tries N        how often an input is sent while the service is busy or away; 20 if not given`;
 
-/** How many requests are in flight at most. Each may have the bytes of a large picture. */
-const requestsMax = 16;
+/** How many inputs are in flight if nobody says. Pictures are large. */
+const concurrencyDefault = { lines: 64, pictures: 16 };
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -63,7 +63,8 @@ async function score(options: Options): Promise<void> {
   const startedAt = performance.now();
   const inputs = await openInputs(options.place, options.top);
   warnOfLeftOut(inputs);
-  const service = await Service.open(options, inputs.kind);
+  const concurrency = options.concurrency ?? concurrencyDefault[inputs.kind];
+  const service = await Service.open({ ...options, concurrency }, inputs.kind);
   const { answers, done } = await openAnswers(options, { inputs, model: service.model });
   const tally: Tally = {
     scored: 0,
@@ -116,7 +117,9 @@ interface Run {
 async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
   const { service, bar } = run;
   const inFlight = new Map<Promise<void>, number>();
-  const groupMax = Math.max(1, Math.floor(service.concurrency / 2));
+  const half = Math.max(1, Math.floor(service.concurrency / 2));
+  // Each picture has a request of its own.
+  const groupMax = inputs.kind === 'pictures' ? 1 : half;
   let fault: { readonly thrown: unknown } | undefined;
   try {
     for await (const group of makeGroups(readWaiting(inputs, run), groupMax)) {
@@ -144,7 +147,7 @@ function isBusy(
   { concurrency }: Service,
 ): boolean {
   const inputs = [...inFlight.values()].reduce((sum, count) => sum + count, 0);
-  return inFlight.size >= requestsMax || inputs + groupMax > concurrency;
+  return inputs + groupMax > concurrency;
 }
 
 /** Reads the inputs that are to be sent. The others are kept, or fail at once. */
@@ -246,7 +249,10 @@ function readOptions() {
     out: values.out,
     resume: values.resume,
     top: values.top,
-    concurrency: toNumber('concurrency', values.concurrency ?? '64', counts),
+    concurrency:
+      values.concurrency === undefined
+        ? undefined
+        : toNumber('concurrency', values.concurrency, counts),
     triesMax: toNumber('tries', values.tries ?? '20', counts),
   };
 }

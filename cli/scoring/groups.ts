@@ -5,7 +5,6 @@ import type { CommandInput } from './inputs.js';
 /** A group this long gets no further input. */
 const groupBytesMax = 1_000_000;
 
-/** Lines are put together, up to a number of them. Each picture has a request of its own. */
 export async function* makeGroups(
   inputs: AsyncIterable<CommandInput>,
   countMax: number,
@@ -15,8 +14,7 @@ export async function* makeGroups(
   for await (const input of inputs) {
     group.push(input);
     bytes += input.body.length;
-    const isLine = input.contentType === 'application/json';
-    if (isLine && group.length < countMax && bytes < groupBytesMax) continue;
+    if (group.length < countMax && bytes < groupBytesMax) continue;
     yield group;
     group = [];
     bytes = 0;

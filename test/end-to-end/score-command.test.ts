@@ -383,6 +383,24 @@ describe('npm run score', () => {
     expect(parseLines(out).map(({ id }) => id)).toEqual(values.map((_, at) => `question ${at}`));
   });
 
+  test('has as many pictures in flight as it is told to', async () => {
+    const model = { name: 'm', version: '1', traffic: { share: 1 }, deadlineMs: 60_000 };
+    const models = [{ ...model, input: { kind: 'image' } }];
+    const held: (() => void)[] = [];
+    const peer = await openPeer((response, request) => {
+      if (request.url === '/v1/models') return json({ models })(response, request);
+      const answer = json({ model: 'm', version: '1', predictions: [] });
+      held.push(() => answer(response, request));
+      // With fewer, this waits for ever.
+      if (held.length === 4) for (const release of held.splice(0)) release();
+    });
+    const pictures = path.join(folder, 'eight');
+    mkdirSync(pictures);
+    for (let at = 0; at < 8; at++) writeFileSync(path.join(pictures, `${at}.jpg`), `${at}`);
+    const { said } = await score('m', pictures, '--concurrency', '4', '--url', peer.url);
+    expect(said).toContain('8 scored, 0 failed');
+  });
+
   test('says if the model has changed meanwhile', async () => {
     const versions = [{ version: '1', traffic: { share: 1 }, deadlineMs: 1000 }];
     const models = versions.map((rest) => ({ name: 'm', input: { kind: 'text' }, ...rest }));
