@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Configurations, redisSettings } from '../shared/configuration/configuration.js';
+import type { ScorelineError } from '../shared/errors.js';
 import { makeDepartures } from '../shared/metrics/departures.js';
 import { Instruments } from '../shared/metrics/instruments.js';
 import { observeProcess } from '../shared/metrics/process.js';
@@ -184,20 +185,21 @@ async function leaveOutFailed(
   reportAll: (failed: readonly Failed[]) => Promise<void>,
 ): Promise<Begun> {
   const all: readonly Place[] = places.all;
-  const failed: Failed[] = [];
   const loading = new Set(all);
-  const settle = async (place: Place) => {
-    const { model } = place;
-    const { name, version } = model;
-    await place.warm.catch((thrown) =>
-      failed.push({ name, version, error: asFault(model, thrown), model }),
-    );
+  const errors = new Map<Place, ScorelineError>();
+  const settled = all.map(async (place) => {
+    await place.warm.catch((thrown) => errors.set(place, asFault(place.model, thrown)));
     loading.delete(place);
-  };
-  const settled = all.map(settle);
+  });
   // All must have settled: a process that exits while a network loads is aborted by ONNX Runtime.
   await Promise.all(settled.filter((_, at) => all[at]?.model.manifest.engine === 'onnx'));
   await Promise.any(all.map(({ warm }) => warm)).catch(() => Promise.all(settled));
+  const failed = all.flatMap((place) => {
+    const error = errors.get(place);
+    if (!error) return [];
+    const { model } = place;
+    return [{ name: model.name, version: model.version, error, model }];
+  });
   if (failed.length === all.length) {
     await reportAll(failed);
     throw allLeftOut(failed);
@@ -206,7 +208,7 @@ async function leaveOutFailed(
     const place = places.get(model.queue);
     if (place) void places.close(place);
   }
-  return { failed: [...failed], loading: new Set(loading) };
+  return { failed, loading: new Set(loading) };
 }
 
 /** Reports why models cannot be loaded, so no request waits for this worker, which ends. Redis may be away. */
