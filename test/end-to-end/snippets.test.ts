@@ -232,7 +232,9 @@ async function tryManifest({ code }: Snippet, { directory, clone, environment }:
   const folder = path.join(clone, 'models', name);
   if (!existsSync(path.join(folder, 'model.onnx'))) return;
   const onnx = readFileSync(path.join(folder, 'model.onnx'));
-  const source = `source: ${JSON.stringify(sourceOf('model.onnx', onnx))}`;
+  const { bytes, sha256 } = sourceOf('model.onnx', onnx);
+  // As the page's command prints it.
+  const source = `source: { file: model.onnx, bytes: ${bytes}, sha256: ${sha256} }`;
   writeFileSync(path.join(folder, 'model.yaml'), code.replace(/^source: .*$/m, source));
   const check = [path.join(root, 'dist/cli/models.js'), 'check', name];
   const { stdout } = await run(process.execPath, check, { env: environment });
