@@ -151,6 +151,7 @@ export class Rollout {
     await orUnavailable(order(this.#options, 'load', name));
     for (;;) {
       await orUnavailable(this.#lookNow());
+      if (this.#orders.unloaded.has(name)) throw unloadedMeanwhile(name);
       const { folder } = this.#options;
       const versions = folder.models.filter((model) => model.name === name);
       const faults = folder.leftOut.filter((each) => each.name === name).map(({ error }) => error);
@@ -390,6 +391,13 @@ function notLoaded(name: string, reasons: readonly string[]): ScorelineError {
   return new ScorelineError(
     'model_load_failed',
     `${name} could not be loaded as it is in the folder of models. What was served before is still served. ${reasons.join(' ')}`,
+  );
+}
+
+function unloadedMeanwhile(name: string): ScorelineError {
+  return new ScorelineError(
+    'model_load_failed',
+    `${name} was unloaded by another order before it was loaded. Load it again if it is wanted.`,
   );
 }
 

@@ -170,6 +170,15 @@ test('a model is loaded when its versions have workers, and not because they had
   await loading;
 });
 
+test('an order to load ends when the model is unloaded meanwhile', async () => {
+  const { rollout, takeWorkersAway, unload, looks } = await openRollout([one]);
+  takeWorkersAway(one);
+  const loading = rollout.load(one.name).catch((thrown) => thrown);
+  await looks();
+  unload(one);
+  expect(await loading).toMatchObject({ code: 'model_load_failed' });
+});
+
 test.each([
   ['absent', 'There is no model "absent" in the folder of models. The models there: sample.'],
   ['beside', 'the setting MODELS does not name it. Name it there, or leave MODELS unset'],
