@@ -120,8 +120,9 @@ export async function startWorker(
   // A model that was lost meanwhile is loaded again by the rollout, which reports it if that fails.
   const there = first.filter((place) => places.get(place.model.queue) === place);
   const late = there.filter((place) => begun.loading.has(place));
-  void Promise.all(late.map((place) => rollout.follow(place))).then(() => health.open());
+  const followed = late.map((place) => rollout.follow(place));
   await Promise.all(there.filter((place) => !late.includes(place)).map(({ open }) => open));
+  void Promise.all(followed).then(() => health.open());
   const models = namesOf(places.all.filter((place) => !late.includes(place)));
   const loading = namesOf(late);
   log.info({ models, loading, probePort: watched?.port }, 'worker is ready');
