@@ -17,6 +17,7 @@ const benchmarks = [
   'cost',
   'start',
   'workers',
+  'many-models',
   'tensors',
   'json',
   'versions',
