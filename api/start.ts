@@ -47,6 +47,7 @@ import { makeJobStore } from './jobs/job-store.js';
 import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
+import { imageLimitsOf } from './kinds/image.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { openLocalWorkers } from './live/local-workers.js';
 import { openLiveSeries } from './live/series.js';
@@ -158,11 +159,7 @@ export async function startApi(
     everyMs: configuration.MODELS_LOOK_MS,
   });
   await rollout.begin();
-  const kinds = makeInputKinds({
-    imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
-    imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
-    threads: configuration.UV_THREADPOOL_SIZE,
-  });
+  const kinds = makeInputKinds(imageLimitsOf(configuration));
   if (collected.models.some(({ manifest }) => manifest.input.kind === 'image')) {
     await kinds.image.open();
   }

@@ -4,7 +4,8 @@ import type { AccessConfiguration } from '../../shared/configuration/access.js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Catalogue } from '../../shared/registry/registry.js';
-import type { InputKinds } from '../kinds/kinds.js';
+import type { ImageLimits } from '../kinds/image.js';
+import { type InputKinds, makeInputKinds } from '../kinds/kinds.js';
 import type { Header, Ref, Response, Security } from './openapi.js';
 import { Parts } from './parts.js';
 import { Problems } from './problems.js';
@@ -12,13 +13,17 @@ import { Problems } from './problems.js';
 export interface DescribedService {
   readonly configuration: Pick<AccessConfiguration, 'AUTH'> &
     Pick<Configurations['api'], 'HTTPS_ONLY' | 'INPUTS_PER_REQUEST_MAX' | 'WEBHOOK_HOSTS'>;
-  readonly kinds: InputKinds;
+  readonly imageLimits: ImageLimits;
   /** The most rows of a request of the Open Inference Protocol. */
   readonly rowsMax: number;
 }
 
+/** The part of a catalogue that is described. */
+export type DescribedCatalogue = Pick<Catalogue, 'models' | 'latest' | 'splits'>;
+
 export interface Context extends DescribedService {
-  readonly catalogue: Catalogue;
+  readonly catalogue: DescribedCatalogue;
+  readonly kinds: InputKinds;
   readonly parts: Parts;
   readonly problems: Problems;
   /** The headers of every answer that is no error. */
@@ -29,7 +34,7 @@ export interface Context extends DescribedService {
   readonly optionalSecurity: readonly Security[];
 }
 
-export function makeContext(service: DescribedService, catalogue: Catalogue): Context {
+export function makeContext(service: DescribedService, catalogue: DescribedCatalogue): Context {
   const parts = new Parts();
   const { AUTH = [], HTTPS_ONLY } = service.configuration;
   const header = (id: string, description: string, schema: Header['schema']) =>
@@ -72,7 +77,8 @@ export function makeContext(service: DescribedService, catalogue: Catalogue): Co
   const answer = (description: string, schema: Ref) => ({
     200: { description, headers, content: { 'application/json': { schema } } },
   });
-  return { ...service, catalogue, parts, problems, headers, answer, optionalSecurity };
+  const kinds = makeInputKinds(service.imageLimits);
+  return { ...service, catalogue, kinds, parts, problems, headers, answer, optionalSecurity };
 }
 
 export function retryAfterHeader({ parts }: Pick<Context, 'parts'>): Ref {

@@ -4,9 +4,13 @@
 // It says no more than the service does: what a schema cannot express, such as that the data of a tensor has as
 // many elements as its shape, is in its texts.
 
-import type { Catalogue } from '../../shared/registry/registry.js';
 import { packageVersion } from '../../shared/version.js';
-import { type DescribedService, makeContext, securityOf } from './context.js';
+import {
+  type DescribedCatalogue,
+  type DescribedService,
+  makeContext,
+  securityOf,
+} from './context.js';
 import { inferencePaths, inferenceTag } from './inference.js';
 import { jobPaths, jobsTag } from './jobs.js';
 import { livePaths } from './live.js';
@@ -17,7 +21,7 @@ import { servicePaths, serviceTag } from './service.js';
 import { sentWebhooks, webhookPaths, webhooksTag } from './webhooks.js';
 
 /** Describes the service to a caller for whom these models exist. */
-export function describe(service: DescribedService, catalogue: Catalogue): Document {
+export function describe(service: DescribedService, catalogue: DescribedCatalogue): Document {
   const context = makeContext(service, catalogue);
   const { AUTH, WEBHOOK_HOSTS } = service.configuration;
   const security = securityOf(AUTH);

@@ -22,6 +22,7 @@ import { Deferred } from '../deferral.js';
 import type { RequestEvents } from '../events.js';
 import type { Description } from '../inference/description.js';
 import type { Jobs } from '../jobs/jobs.js';
+import { imageLimitsOf } from '../kinds/image.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import type { Playground } from '../playground/playground.js';
 import type { Queue } from '../queue/queue.js';
@@ -70,10 +71,13 @@ export function makeApp(parts: {
     | 'BODY_BYTES_MAX'
     | 'CORS_ORIGINS'
     | 'HTTPS_ONLY'
+    | 'IMAGE_PIXELS_MAX'
+    | 'IMAGES_PER_REQUEST_MAX'
     | 'INPUTS_PER_REQUEST_MAX'
     | 'REQUEST_MS_MAX'
     | 'TENSOR_JSON_BYTES_MAX'
     | 'TRUST_PROXY'
+    | 'UV_THREADPOOL_SIZE'
     | 'WEBHOOK_HOSTS'
   >;
   registry: Registry;
@@ -146,7 +150,10 @@ export function makeApp(parts: {
   addHealthRoutes(app, parts);
   addRepositoryRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
-  addDescriptionRoutes(app, { ...parts, service: parts });
+  addDescriptionRoutes(app, {
+    ...parts,
+    service: { ...parts, imageLimits: imageLimitsOf(configuration) },
+  });
   addDocsRoutes(app);
   addSignInRoute(app, parts);
   addAdminRoutes(app, parts);

@@ -4,6 +4,7 @@
 import os from 'node:os';
 import process from 'node:process';
 import { z } from 'zod';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
 import { countProcessors } from '../../shared/process/processors.js';
@@ -30,6 +31,19 @@ export interface ImageLimits {
   readonly threads: number;
   /** How much memory all decoding may take at a time. By default, a share of what the process may have. */
   readonly decodeBytesMax?: number;
+}
+
+export function imageLimitsOf(
+  configuration: Pick<
+    Configurations['api'],
+    'IMAGE_PIXELS_MAX' | 'IMAGES_PER_REQUEST_MAX' | 'UV_THREADPOOL_SIZE'
+  >,
+): ImageLimits {
+  return {
+    imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
+    imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
+    threads: configuration.UV_THREADPOOL_SIZE,
+  };
 }
 
 /**

@@ -4,7 +4,6 @@
 // Only what our schemas use of JSON Schema is known here. Anything else is an error, never a type that is wrong.
 
 import { describe } from '../../api/description/document.js';
-import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { makeRegistry } from '../../shared/registry/registry.js';
 import type { Schema } from './schema-rows.js';
 
@@ -23,13 +22,13 @@ export function answerTypes(): string {
 }
 
 /** Returns the schemas of a service without models: the forms that hold for every model. */
-function describeAnything(): Readonly<Record<string, Schema>> {
-  const kinds = makeInputKinds({ imagePixelsMax: 1, imagesMax: 1, threads: 1 });
+export function describeAnything(): Readonly<Record<string, Schema>> {
+  const imageLimits = { imagePixelsMax: 1, imagesMax: 1, threads: 1 };
   const configuration = {
     ...{ AUTH: undefined, HTTPS_ONLY: false },
     ...{ INPUTS_PER_REQUEST_MAX: 256, WEBHOOK_HOSTS: [] },
   };
-  const document = describe({ configuration, kinds, rowsMax: 1 }, makeRegistry([]));
+  const document = describe({ configuration, imageLimits, rowsMax: 1 }, makeRegistry([]));
   return document.components.schemas;
 }
 

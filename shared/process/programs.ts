@@ -11,6 +11,7 @@ export const bundles = {
   worker: 'worker/main.js',
   quarantine: 'worker/quarantine/main.js',
   'engine-thread': 'worker/engine/engine-thread.js',
+  'description-thread': 'api/description/description-thread.js',
   'optimize-thread': 'worker/engine/optimize-thread.js',
 } as const;
 

@@ -3,9 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describe as describeService } from '../../api/description/document.js';
-import { makeInputKinds } from '../../api/kinds/kinds.js';
-import { makeRegistry } from '../../shared/registry/registry.js';
+import { describeAnything } from '../../cli/generating/answer-types.js';
 import { type Datatype, datatypes } from '../../shared/tensors/tensors.js';
 import { inPieces, separators } from '../event-pieces.js';
 import { root } from '../harness.js';
@@ -19,16 +17,6 @@ const question = 'copy an object';
 const key = 'scl_ogfBMf6UI0_secretsecretsecretsecretsecretsecre';
 const scored = { model: 'm', version: '1', predictions: [] };
 const noModels = { models: [], waiting: [], leftOut: [] };
-
-/** The forms of answers of any model. */
-function describeAnything() {
-  const kinds = makeInputKinds({ imagePixelsMax: 1, imagesMax: 1, threads: 1 });
-  const configuration = {
-    ...{ AUTH: undefined, HTTPS_ONLY: false },
-    ...{ INPUTS_PER_REQUEST_MAX: 256, WEBHOOK_HOSTS: [] },
-  };
-  return describeService({ configuration, kinds, rowsMax: 1 }, makeRegistry([])).components;
-}
 
 describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 600_000 }, () => {
   let site: InferenceSite;
@@ -58,7 +46,7 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
 
   test('knows the keys of answers that the description has', async () => {
     const { result } = await python.call({ url, method: 'annotations' });
-    const { schemas } = describeAnything();
+    const schemas = describeAnything();
     const keysOf = (name: string) =>
       Object.keys((schemas[name] as { properties: object }).properties).toSorted();
     expect(result).toEqual({

@@ -6,8 +6,17 @@ import type { Caller } from '../../api/access/caller.js';
 import { showsCredential } from '../../api/access/credential.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { ask, post } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
 import { imageModel, openScene, textModel } from './http-scene.js';
 
+const columns = Array.from({ length: 30 }, (_, index) => `column ${index}`);
+const tableModel = (name: string) =>
+  makeSampleModel({
+    name,
+    input: { kind: 'table', columns: columns.map((each) => ({ name: each, datatype: 'number' })) },
+    output: { kind: 'regression' },
+    example: undefined,
+  });
 const pages = ['/openapi.json', '/docs/api'];
 
 describe('the description', () => {
@@ -46,6 +55,15 @@ describe('the description', () => {
     const other = await post(url + path, {});
     expect(other).toMatchObject({ status: 405, body: { code: 'method_not_allowed' } });
     expect(other.headers.get('allow')).toBe('GET, HEAD');
+  });
+
+  test('of many models is written while others are answered', async () => {
+    const models = Array.from({ length: 64 }, (_, index) => tableModel(`table-${index}`));
+    const { url } = await openScene({ models });
+    const before = performance.eventLoopUtilization();
+    const document = await fetch(`${url}/openapi.json`);
+    await document.arrayBuffer();
+    expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.5);
   });
 
   test('has every route of the application, and no other', async () => {

@@ -16,6 +16,7 @@ import { deadlineExceeded } from '../../api/deadline.js';
 import { openEdge } from '../../api/edge.js';
 import { joinListeners, type RequestTraces } from '../../api/events.js';
 import type { LiveParts } from '../../api/http/routes/live.js';
+import { imageLimitsOf } from '../../api/kinds/image.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { makeRequestLog } from '../../api/log/requests.js';
 import type { Playground } from '../../api/playground/playground.js';
@@ -110,11 +111,7 @@ export async function openScene(
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
   const calls = makeCalls({ admission, bodies, whyLate: deadlineExceeded });
-  const kinds = makeInputKinds({
-    imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
-    imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
-    threads: configuration.UV_THREADPOOL_SIZE,
-  });
+  const kinds = makeInputKinds(imageLimitsOf(configuration));
   const submit: Dispatcher['submit'] = (submission) => {
     submissions.push(submission);
     return options.submit

@@ -5,7 +5,6 @@ import { expect, describe as group, test } from 'vitest';
 import { describe, writeDocument } from '../../api/description/document.js';
 import type { Document } from '../../api/description/openapi.js';
 import { pagePolicy, writePage } from '../../api/description/page/page.js';
-import { makeInputKinds } from '../../api/kinds/kinds.js';
 import type { WebhookHost } from '../../shared/configuration/webhooks.js';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
@@ -44,7 +43,7 @@ const models = [
     example: { input: { age: null, harbour: 'Kiel' }, expected: { value: 1 } },
   }),
 ];
-const kinds = makeInputKinds({ imagePixelsMax: 1e6, imagesMax: 16, threads: 4 });
+const imageLimits = { imagePixelsMax: 1e6, imagesMax: 16, threads: 4 };
 
 function make(
   AUTH?: ('keys' | 'oidc')[],
@@ -61,7 +60,7 @@ function make(
   } = {},
 ): Document {
   const configuration = { AUTH, HTTPS_ONLY, INPUTS_PER_REQUEST_MAX: 256, WEBHOOK_HOSTS };
-  const service = { configuration, kinds, rowsMax: 256 };
+  const service = { configuration, imageLimits, rowsMax: 256 };
   const registry = makeRegistry(served);
   registry.replace(served, { refusals });
   return describe(service, registry);
@@ -184,7 +183,7 @@ group('the document', () => {
         INPUTS_PER_REQUEST_MAX: 256,
         WEBHOOK_HOSTS: [],
       },
-      kinds,
+      imageLimits,
       rowsMax: 1,
     };
     const text = JSON.stringify(describe(service, only(['image'], makeRegistry(models))));

@@ -32,7 +32,8 @@ describe.skipIf(!isBundled)('a bundle (needs npm run build)', () => {
     const packages = loaded.filter((each) => !each.startsWith('.'));
     if (name === 'api' || name === 'worker') expect(packages).toContain('msgpackr');
     // What has to stay a file of its own: BullMQ's codec, and the native library where a thread is for it.
-    const apart = name.endsWith('-thread') ? ['onnxruntime-node'] : ['msgpackr'];
+    const isOfRuntime = ['engine-thread', 'optimize-thread'].includes(name);
+    const apart = isOfRuntime ? ['onnxruntime-node'] : ['msgpackr'];
     expect(apart).toEqual(expect.arrayContaining(packages));
   });
 
@@ -44,7 +45,12 @@ describe.skipIf(!isBundled)('a bundle (needs npm run build)', () => {
     );
     expect(new Set(urls)).toEqual(
       new Set([
-        ...['./engine-thread.js', './optimize-thread.js', './quarantine.js'],
+        ...[
+          './description-thread.js',
+          './engine-thread.js',
+          './optimize-thread.js',
+          './quarantine.js',
+        ],
         ...['../../api/playground/page.html', '../../api/playground/samples'],
       ]),
     );
