@@ -49,11 +49,10 @@ export interface Place {
   readonly warm: Promise<unknown>;
   /** Resolves when the place takes jobs and Redis lists its worker. */
   readonly open: Promise<unknown>;
-  /**
-   * Takes its worker off the list of those that have the model. It goes on taking jobs. Resolves to false if it is
-   * not on the list yet. Rejects with an error of Redis.
-   */
-  withdraw(): Promise<boolean>;
+  /** Whether its worker has been put on the list of those that have the model. */
+  isListed(): boolean;
+  /** Takes its worker off that list. It goes on taking jobs. Rejects with an error of Redis. */
+  withdraw(): Promise<void>;
   /** Puts its worker on the list again. */
   resume(): void;
   /**
@@ -98,28 +97,24 @@ export function openPlace(options: {
     loaded = scorer;
     return scorer;
   });
-  const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) =>
-    signal.aborted ? undefined : takeJobs(model, scorer, connections, log),
-  );
-  const open = taking.then((opened) => {
-    taken = opened;
-    return opened?.announced;
+  const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) => {
+    if (!signal.aborted) taken = takeJobs(model, scorer, connections, log);
   });
+  const open = taking.then(() => taken?.announced);
   // Startup awaits the first models. Nobody awaits a model that is added later.
   open.catch(() => {});
   return {
     model,
     warm,
     open,
-    withdraw: async () => {
-      await taken?.presence.withdraw();
-      return taken !== undefined;
-    },
+    isListed: () => taken !== undefined,
+    withdraw: async () => taken?.presence.withdraw(),
     resume: () => taken?.presence.resume(),
     close: async (graceMs) => {
       closing.abort();
       const unload = async () => {
-        await (await taking.catch(() => undefined))?.close(graceMs);
+        await taking.catch(() => {});
+        await taken?.close(graceMs);
         await warm.then((scorer) => scorer.close()).catch(() => {});
       };
       // A program that is not warm ends with its worker. ONNX Runtime would abort the process.
@@ -148,6 +143,7 @@ async function warmUp({
   const { name, version } = model;
   const before = stampFiles(model);
   await ensureModelFiles(model, log);
+  signal.throwIfAborted();
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();
   let isWarm = false;

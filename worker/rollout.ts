@@ -201,9 +201,10 @@ export class Rollout {
     this.#loads.add(load);
     try {
       await place.open;
+      if (places.get(queue) !== place) return;
       const fault = this.#faults.get(queue);
       if (fault) fault.state = 'loaded';
-      if (places.get(queue) === place) log.info({ model: name, version }, 'a version is ready');
+      log.info({ model: name, version }, 'a version is ready');
     } catch (thrown) {
       // Nobody wants a model whose place was closed meanwhile.
       if (places.get(queue) !== place) return;
@@ -231,22 +232,29 @@ export class Rollout {
   /**
    * Unloads a model that is drained. An instance that begins to send to it says so before it looks for workers. So the
    * worker leaves the list of those, and then looks once more: either it sees that instance, or the instance does not
-   * see it. A model that is still loading is not on the list, and is left to a later look.
+   * see it. A model that is still loading is not on the list, so no instance sees it.
    */
   async #unload(place: Place): Promise<void> {
     const { places, log } = this.#options;
     const { model } = place;
     if (!(await this.#isDrained(model))) return;
-    let isDrained = false;
-    try {
-      isDrained = (await place.withdraw()) && (await this.#isDrained(model));
-    } finally {
-      if (!isDrained) place.resume();
-    }
-    if (!isDrained || places.get(model.queue) !== place) return;
+    if (place.isListed() && !(await this.#withdraw(place))) return;
+    if (places.get(model.queue) !== place) return;
     const { name, version } = model;
     log.info({ model: name, version }, 'a version is drained; unloading it');
     void places.close(place);
+  }
+
+  /** Takes the worker off the list of those that have a model. Puts it back, and resolves to false, if that is in use. */
+  async #withdraw(place: Place): Promise<boolean> {
+    let isDrained = false;
+    try {
+      await place.withdraw();
+      isDrained = await this.#isDrained(place.model);
+    } finally {
+      if (!isDrained) place.resume();
+    }
+    return isDrained;
   }
 
   #note({ name, queue }: Model, error: ScorelineError, { revision, isOutdated }: Load): void {

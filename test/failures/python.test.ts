@@ -109,6 +109,7 @@ describe.skipIf(!hasPython)('a Python program (needs Python 3.11)', () => {
     await withProgram(
       async (service) => {
         const [worker] = service.workers as [Child];
+        await Promise.all([expectAllAnswered(service), expectAllAnswered(service, 'other')]);
         // The third time, it waits before it is loaded.
         for (let times = 0; times < 3; times++) {
           await waitUntil('both are loaded', () => programsOf(worker).length === 2);
@@ -185,7 +186,7 @@ def predict(texts):
     }, others);
   });
 
-  test('that takes long to load holds up no other model, and not the end of its worker', async () => {
+  test('that takes long to load holds up no other model, is ended if it is unloaded, and does not hold up the end of its worker', async () => {
     const loading = (end: string) => `${program}
 def load():
     while not os.path.exists("go on"): time.sleep(0.05)
@@ -193,6 +194,7 @@ def load():
     const others = {
       late: loading('pass'),
       broken: loading('raise Exception("no weights")'),
+      unwanted: loading('pass'),
       endless: loading('pass'),
     };
     await withProgram(async (service, directory) => {
@@ -200,7 +202,10 @@ def load():
       await expectAllAnswered(service);
       const [worker] = service.workers as [Child];
       const { models, loading, probePort } = await worker.ready;
-      expect([models, loading]).toEqual([['last-digit'], ['late', 'broken', 'endless']]);
+      expect([models, loading]).toEqual([
+        ['last-digit'],
+        ['late', 'broken', 'unwanted', 'endless'],
+      ]);
       const health = await fetch(`http://127.0.0.1:${probePort}/readyz`);
       expect([health.status, await health.json()]).toMatchObject([503, { status: 'loading' }]);
       for (const name of ['late', 'broken']) {
@@ -209,6 +214,12 @@ def load():
       expect(await late).toMatchObject({ body: { predictions: [{ label: 'seven' }] } });
       const refused = await ask(service, '7', 'broken');
       expect(refused).toMatchObject({ status: 422, body: { code: 'model_load_failed' } });
+      for (const name of ['unwanted', 'endless']) {
+        expect(programsOf(worker, name)).toHaveLength(1);
+      }
+      const { status } = await post(`${service.url}/v2/repository/models/unwanted/unload`, {});
+      expect(status).toBe(200);
+      await waitUntil('it is ended', () => programsOf(worker, 'unwanted').length === 0);
       expect(programsOf(worker, 'endless')).toHaveLength(1);
       await expectSameWorker(service);
     }, others);
@@ -221,6 +232,7 @@ def load():
     open("once", "w").close()`;
     await withProgram(
       async (service) => {
+        expect(await ask(service, '7', 'hangs')).toMatchObject({ status: 200 });
         const [pid] = programsOf(service.workers[0] as Child, 'hangs');
         process.kill(pid as number, 'SIGKILL');
         await waitUntil('it is lost', () => service.log.some(({ msg }) => msg === lost));
