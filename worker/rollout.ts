@@ -175,6 +175,15 @@ export class Rollout {
     for (const place of places.all) {
       if (!this.#isWanted(place.model.queue)) await this.#unload(place);
     }
+    this.#forgetGone();
+  }
+
+  /** A model that still drains may be lost again, and its pauses have to grow. */
+  #forgetGone(): void {
+    for (const [queue, { isPaused }] of this.#losses) {
+      const isHere = isPaused || this.#options.places.get(queue) || this.#isWanted(queue);
+      if (!isHere) this.#losses.delete(queue);
+    }
   }
 
   /** The models in the folder that are not unloaded. */

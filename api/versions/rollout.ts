@@ -339,7 +339,9 @@ export class Rollout {
     const { unloaded } = this.#orders;
     const wanted = folder.models.filter(({ name }) => !unloaded.has(name));
     const known = [...wanted, ...registry.models, ...registry.draining].map(({ queue }) => queue);
-    for (const queue of this.#ready) if (!known.includes(queue)) this.#ready.delete(queue);
+    for (const of of [this.#ready, this.#announced]) {
+      for (const queue of of.keys()) if (!known.includes(queue)) of.delete(queue);
+    }
   }
 
   #logChanges(before: readonly Model[]): void {

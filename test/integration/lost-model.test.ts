@@ -65,6 +65,7 @@ async function openRollout(prefix: string) {
       await waitUntil('a look has seen the order', () => looks >= before + 2);
     },
     endUse: () => redis.client.del(keys.instances(model.queue)),
+    loadAgain: () => order({ redis: redis.client, keys }, 'load', model.name),
     lose: () => rollout.lose(model, 'it has ended'),
     breakDown: (error: Error | undefined) => {
       fault = error;
@@ -109,6 +110,19 @@ test('a lost model that is unloaded is loaded again only if it is not drained', 
   void endUse();
   await lose();
   expect(events).toEqual(['loaded', 'closed', 'loaded', 'closed']);
+});
+
+test('a model that was unloaded since it was lost begins anew', async () => {
+  const { events, lose, unloadInUse, endUse, loadAgain } = await openRollout('anew');
+  await lose();
+  await unloadInUse();
+  await endUse();
+  await waitUntil('it is unloaded', () => events.at(-1) === 'closed');
+  await loadAgain();
+  await waitUntil('it is loaded', () => events.at(-1) === 'loaded');
+  const again = [...events, 'closed', 'loaded'];
+  void lose();
+  expect(events).toEqual(again);
 });
 
 test('a lost model that cannot be loaded is reported, and tried again after a while', async () => {

@@ -86,6 +86,7 @@ async function openRollout(given: readonly Model[]) {
     },
     /** Lets the report expire, as when its worker is gone. */
     forget: (model: Model) => faults.delete(keys.faults(model.queue)),
+    setWorkers: (model: Model, count: number) => workers.set(model.queue, count),
     mend: (model: Model) => workers.set(model.queue, 1),
     /** Puts another version in place of one that still has requests. */
     replace(model: Model, by: Model) {
@@ -101,6 +102,7 @@ async function openRollout(given: readonly Model[]) {
     },
     /** Puts a model into the folder that has no workers. */
     add: (model: Model) => models.push(model),
+    remove: (model: Model) => models.splice(models.indexOf(model), 1),
     /** Takes a model out that still has requests. */
     unload({ name }: Model) {
       isInUse = true;
@@ -193,6 +195,23 @@ test('the workers of a model are counted once the instance has said that it may 
   stage.replace(one, two);
   await until(() => served() === '2');
   expect(hasCountedUnexpected()).toBe(false);
+});
+
+test('a new version waits for as many workers as the other has, and waits anew when it comes back', async () => {
+  const { served, ...stage } = await openRollout([one]);
+  stage.setWorkers(one, 2);
+  stage.setWorkers(two, 1);
+  stage.add(two);
+  await stage.looks();
+  expect(served()).toBe('1');
+  stage.remove(two);
+  await stage.looks();
+  stage.pass(11_000);
+  stage.add(two);
+  await stage.looks();
+  expect(served()).toBe('1');
+  stage.pass(11_000);
+  await until(() => served() !== '1');
 });
 
 test('requests to a replaced version whose workers have gone are refused, and can be sent again', async () => {
