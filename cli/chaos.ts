@@ -18,7 +18,8 @@ import type { FaultKind } from '../chaos/schedule.js';
 import { formatSummary, isPassed } from '../chaos/tally.js';
 import type { Target } from '../chaos/target.js';
 import { targets } from '../chaos/targets.js';
-import { readCount, readNames, runSeeded, say } from './seeded/run.js';
+import { toCount } from './numbers.js';
+import { readNames, runSeeded, say } from './seeded/run.js';
 
 const killEveryMs = 2000;
 const deadlineMs = 15_000;
@@ -74,11 +75,11 @@ function readOptions() {
   }
   return {
     start: target.start,
-    seconds: readCount('seconds', values.seconds),
-    requests: values.requests === undefined ? undefined : readCount('requests', values.requests),
-    seed: readCount('seed', values.seed),
-    clients: readCount('clients', values.clients),
-    workers: readCount('workers', values.workers),
+    seconds: toCount('seconds', values.seconds),
+    requests: values.requests === undefined ? undefined : toCount('requests', values.requests),
+    seed: toCount('seed', values.seed),
+    clients: toCount('clients', values.clients),
+    workers: toCount('workers', values.workers),
     // A kind that the target cannot have is refused, since it would be left out silently.
     kinds:
       values.faults === undefined
@@ -86,13 +87,13 @@ function readOptions() {
           ? target.defaultFaults
           : jobFaults
         : readNames('faults', values.faults, target.faults),
-    killEveryMs: readCount(
+    killEveryMs: toCount(
       'kill-every-ms',
       values['kill-every-ms'] ?? String(killEveryMs * target.stretch),
     ),
     stretch: target.stretch,
-    jobs: jobs === undefined ? undefined : readCount('jobs', jobs),
-    deadlineMs: readCount(
+    jobs: jobs === undefined ? undefined : toCount('jobs', jobs),
+    deadlineMs: toCount(
       'deadline-ms',
       values['deadline-ms'] ?? String(jobs === undefined ? deadlineMs : jobDeadlineMs),
     ),

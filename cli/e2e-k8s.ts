@@ -31,7 +31,8 @@ import { formatSummary, isPassed } from '../chaos/tally.js';
 import { isDnsLabel, namespaceLengthMax } from '../k8s/names.js';
 import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
-import { readCount, readNames, say } from './seeded/run.js';
+import { toCount } from './numbers.js';
+import { readNames, say } from './seeded/run.js';
 
 /** Long enough for a worker to come back after anything that the run does. */
 const deadlineMs = 30_000;
@@ -132,8 +133,8 @@ function readOptions() {
     },
     namespace: readNamespace(values.namespace),
     parts: readNames('only', values.only, partNames),
-    clients: readCount('clients', values.clients),
-    seed: readCount('seed', values.seed),
+    clients: toCount('clients', values.clients),
+    seed: toCount('seed', values.seed),
     relay: values.relay,
     keep: values.keep,
   };

@@ -23,6 +23,7 @@ import { localAddress } from './local-address.js';
 import { checkModel } from './models/check.js';
 import { modelIn } from './models/copy.js';
 import { pull } from './models/pull.js';
+import { toNumber } from './numbers.js';
 
 const usage =
   'Usage: npm run faq -- FILE.csv|FILE.json|FILE.md --name NAME [--train] [--evaluate] [--threshold SCORE] [--replace]';
@@ -76,10 +77,8 @@ function readWishes(): Wishes {
   if (!namePattern.test(name)) {
     throw wrong(`--name: ${nameExpected}; got ${JSON.stringify(name)}`);
   }
-  const threshold = Number(values.threshold ?? defaultThreshold);
-  if (!(threshold >= 0 && threshold < 1)) {
-    throw wrong(`--threshold: expected a score, from 0 to below 1; got ${values.threshold}`);
-  }
+  const scores = { min: 0, max: 0.999, note: 'as scores are' };
+  const threshold = toNumber('threshold', values.threshold ?? String(defaultThreshold), scores);
   return {
     ...{ file, name, threshold },
     isTrained: values.train ?? false,

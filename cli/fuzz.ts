@@ -8,7 +8,8 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { fuzz } from '../fuzz/run.js';
 import { formatSummary, isPassed } from '../fuzz/tally.js';
-import { readCount, runSeeded, say } from './seeded/run.js';
+import { toCount } from './numbers.js';
+import { runSeeded, say } from './seeded/run.js';
 
 await runSeeded('fuzz', async (directory) => {
   const { keepLogs, ...options } = readOptions();
@@ -30,10 +31,10 @@ function readOptions() {
     },
   });
   return {
-    requests: readCount('requests', values.requests),
-    seconds: readCount('seconds', values.seconds),
-    seed: readCount('seed', values.seed),
-    clients: readCount('clients', values.clients),
+    requests: toCount('requests', values.requests),
+    seconds: toCount('seconds', values.seconds),
+    seed: toCount('seed', values.seed),
+    clients: toCount('clients', values.clients),
     keepLogs: values['keep-logs'],
   };
 }

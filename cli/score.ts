@@ -11,7 +11,7 @@ import { problemOf } from '../shared/errors.js';
 import { runCommand } from './command.js';
 import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
-import { toNumber } from './models/options.js';
+import { toNumber } from './numbers.js';
 import {
   type Answers,
   type Batch,

@@ -11,10 +11,13 @@ import { formatJson, formatTable } from '../simulate/report.js';
 import { simulate } from '../simulate/simulation.js';
 import { readSimulationValues, vary } from '../simulate/values.js';
 import { runCommand } from './command.js';
+import { toNumber } from './numbers.js';
 import { readNames } from './seeded/run.js';
 
 const usage = `Usage: npm run simulate -- [--values FILE] [--scenarios NAME,NAME,…] [--items-per-worker N,N,…]
                            [--cool-down-seconds N,N,…] [--seed N] [--plot FILE]`;
+
+const seeds = { min: 0, isWhole: true };
 
 await runCommand(() => {
   const { values, scenarios, variants, plot } = readOptions();
@@ -40,7 +43,8 @@ function readOptions() {
     },
   });
   const read = readSimulationValues(options.values);
-  const values = options.seed === undefined ? read : { ...read, seed: readSeed(options.seed) };
+  const values =
+    options.seed === undefined ? read : { ...read, seed: toNumber('seed', options.seed, seeds) };
   const targets = readNumbers('items-per-worker', options['items-per-worker'], 1_000_000);
   const coolDowns = readNumbers('cool-down-seconds', options['cool-down-seconds'], 3600);
   return {
@@ -59,19 +63,8 @@ function readNumbers(
   given: string | undefined,
   max: number,
 ): readonly (number | undefined)[] {
-  return given === undefined ? [undefined] : given.split(',').map(readNumber);
-
-  function readNumber(text: string): number {
-    const number = Number(text);
-    if (Number.isInteger(number) && number > 0 && number <= max) return number;
-    throw new Error(
-      `--${name}: expected whole numbers from 1 to ${max}, with commas between; got ${text || 'nothing'}`,
-    );
-  }
-}
-
-function readSeed(text: string): number {
-  const number = Number(text);
-  if (text.trim() !== '' && Number.isSafeInteger(number) && number >= 0) return number;
-  throw new Error(`--seed: expected a whole number, 0 or more; got ${text || 'nothing'}`);
+  if (given === undefined) return [undefined];
+  return given
+    .split(',')
+    .map((part) => toNumber(name, part.trim(), { min: 1, max, isWhole: true }));
 }

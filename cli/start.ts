@@ -218,8 +218,8 @@ function watchParent(): void {
 }
 
 function readWorkerCount(): number {
-  const count = Number(process.env.WORKERS || 1);
-  if (Number.isInteger(count) && count >= 0 && count <= 64) return count;
+  const text = process.env.WORKERS || '1';
+  if (/^\d+$/.test(text) && Number(text) <= 64) return Number(text);
   throw new Error(`WORKERS: expected a whole number from 0 to 64; got ${process.env.WORKERS}`);
 }
 

@@ -13,6 +13,7 @@ import { type Reading, readService, type Source } from '../top/service.js';
 import { drawLines, findEvents } from '../top/view.js';
 import { runCommand } from './command.js';
 import { localAddress } from './local-address.js';
+import { toNumber } from './numbers.js';
 
 const usage = `Usage: npm run top -- [--url URL] [--metrics ADDRESS,…] [--every SECONDS] [--once]
 
@@ -96,10 +97,7 @@ async function watch(source: Source, everyMs: number): Promise<void> {
 
 function readOptions(): { source: Source; everyMs: number; isOnce: boolean } {
   const { values } = readArguments();
-  const everyMs = Number(values.every) * 1000;
-  if (!(everyMs >= 200 && everyMs <= 60_000)) {
-    throw new Error(`--every: expected 0.2 to 60 seconds; got ${values.every}`);
-  }
+  const seconds = toNumber('every', values.every, { min: 0.2, max: 60, note: 'in seconds' });
   const addresses = (values.metrics ?? '').split(',').map((each) => each.trim());
   return {
     source: {
@@ -107,7 +105,7 @@ function readOptions(): { source: Source; everyMs: number; isOnce: boolean } {
       key: process.env.SCORELINE_KEY || undefined,
       metrics: addresses.filter((each) => each !== '').map(toMetricsUrl),
     },
-    everyMs,
+    everyMs: seconds * 1000,
     isOnce: values.once || !stdout.isTTY,
   };
 }

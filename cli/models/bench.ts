@@ -4,9 +4,10 @@
 import os from 'node:os';
 import process from 'node:process';
 import { describeMachine } from '../../bench/report.js';
+import { toNumber, toNumbers } from '../numbers.js';
 import { makeTrial, modelIn } from './copy.js';
 import { type Level, showLevel, startLoaded } from './load.js';
-import { readOptions, toNumber, toNumbers } from './options.js';
+import { readOptions } from './options.js';
 import { withFolder } from './temporary.js';
 
 export const benchUsage =

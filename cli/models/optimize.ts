@@ -18,6 +18,7 @@ import { openScorer, type WarmScorer } from '../../worker/batch/scorer.js';
 import { verifyFiles } from '../../worker/files/verification.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
 import { wrong, wrongFile } from '../faults.js';
+import { toNumber } from '../numbers.js';
 import { copyManifest, editManifest, manifestFile, modelIn, movedTo } from './copy.js';
 import { type ModelInput, readExample, readModelInputs } from './inputs.js';
 import {
@@ -45,7 +46,7 @@ import {
   transform,
   writeInputs,
 } from './optimizing/tools.js';
-import { readOptions, toChoice, toNumber } from './options.js';
+import { readOptions, toChoice } from './options.js';
 import { compareSpeeds, type Speed } from './speed.js';
 import { withFolder } from './temporary.js';
 import type { Edit } from './yaml-edit.js';

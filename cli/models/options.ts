@@ -29,31 +29,6 @@ export function readOptions<T extends Options>(
   }
 }
 
-export interface Bounds {
-  readonly min: number;
-  readonly max: number;
-  /** Whether only whole numbers will do. */
-  readonly isWhole?: boolean;
-  /** Where the maximum comes from, if the user can change it. */
-  readonly limit?: string;
-}
-
-/** @throws ScorelineError `configuration_invalid` */
-export function toNumber(option: string, text: string, bounds: Bounds): number {
-  const { min, max, isWhole, limit } = bounds;
-  const number = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (number >= min && number <= max && (!isWhole || Number.isInteger(number))) return number;
-  throw wrong(
-    `--${option}: expected a ${isWhole ? 'whole ' : ''}number from ${min} to ${max}${limit ? `, ${limit}` : ''}; got ${text}`,
-  );
-}
-
-/** Reads numbers with commas between them, each once, from low to high. */
-export function toNumbers(option: string, text: string, bounds: Bounds): number[] {
-  const numbers = text.split(',').map((part) => toNumber(option, part.trim(), bounds));
-  return [...new Set(numbers)].toSorted((a, b) => a - b);
-}
-
 /** @throws ScorelineError `configuration_invalid` */
 export function toChoice<T extends string>(option: string, text: string, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === text);

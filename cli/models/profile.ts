@@ -3,9 +3,10 @@
 import { type EngineProfile, profileEngine } from '../../bench/engine-profile.js';
 import { median } from '../../bench/load.js';
 import { wrong } from '../faults.js';
+import { toNumber } from '../numbers.js';
 import { modelIn } from './copy.js';
 import { readExampleOrSample } from './inputs.js';
-import { readOptions, toNumber } from './options.js';
+import { readOptions } from './options.js';
 
 export const profileUsage =
   'profile NAME [--version V] [--batch 1] [--threads N] [--seconds 2] [--json]';
@@ -39,7 +40,7 @@ export async function profileModel(
   if (engine !== 'onnx') throw wrong(`${name}: expected a model with engine: onnx; got ${engine}`);
   const size = toNumber('batch', values.batch, {
     ...{ min: 1, max: batch.max, isWhole: true },
-    limit: 'batch.max of its manifest',
+    note: 'batch.max of its manifest',
   });
   const threads =
     values.threads === undefined

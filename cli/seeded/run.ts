@@ -59,10 +59,3 @@ export function readNames<T extends string>(
     throw new Error(`--${option}: expected one or more of ${known.join(', ')}; got ${name}`);
   });
 }
-
-/** @throws Error if an option is not a whole number above 0 */
-export function readCount(option: string, text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0) return count;
-  throw new Error(`--${option}: expected a whole number above 0; got ${text}`);
-}

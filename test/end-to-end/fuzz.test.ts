@@ -41,7 +41,7 @@ test('mutated requests find nothing, and the service is well afterwards', async 
 
 test('a faulty option is named', async () => {
   const { code, err } = await runCommand('fuzz', ['--seed', 'x']);
-  expect(err).toBe('--seed: expected a whole number above 0; got x\n');
+  expect(err).toBe('--seed: expected a whole number, 1 or more; got x\n');
   expect(code).toBe(1);
 });
 

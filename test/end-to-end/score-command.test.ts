@@ -446,6 +446,7 @@ describe('npm run score', () => {
     ['a device for its answers', () => ['faq-matcher', lines(), '--out', '/dev/null'], '--out'],
     ['an option that there is not', () => ['faq-matcher', lines(), '--fast'], 'Usage:'],
     ['a wrong number', () => ['faq-matcher', lines(), '--concurrency', '0'], 'from 1 to 1000'],
+    ['a number that is not whole', () => ['faq-matcher', lines(), '--tries', '16.0'], 'got 16.0'],
     ['nothing', () => [], 'Usage:'],
   ])('is told of %s', async (_what, parameters, expected) => {
     const { code, out, said } = await score(...parameters());

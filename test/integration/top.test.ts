@@ -57,7 +57,7 @@ describe('once', () => {
   test.each([
     [['--url', 'http://127.0.0.1:1'], /^http:\/\/127\.0\.0\.1:1\/v1\/models does not answer: /],
     [['--url', 'example.com'], /^--url: expected an address such as https:/],
-    [['--every', '0'], /^--every: expected 0.2 to 60 seconds; got 0/],
+    [['--every', '0'], /^--every: expected a number from 0.2 to 60, in seconds; got 0/],
     [['--nope'], /Usage: npm run top/],
   ])('says what is wrong with %s', async (parameters, reason) => {
     await expect(top('--once', ...parameters)).rejects.toMatchObject({

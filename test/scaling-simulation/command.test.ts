@@ -45,13 +45,13 @@ test.each([
   [['--scenarios', 'only,nothing'], /--scenarios: expected one or more of only; got nothing/],
   [
     ['--items-per-worker', '0'],
-    /--items-per-worker: expected whole numbers from 1 to 1000000.*got 0/,
+    /--items-per-worker: expected a whole number from 1 to 1000000; got 0/,
   ],
   [
     ['--cool-down-seconds', '5,'],
-    /--cool-down-seconds: expected whole numbers from 1 to 3600.*got nothing/,
+    /--cool-down-seconds: expected a whole number from 1 to 3600; got nothing/,
   ],
-  [['--seed', '-1'], /--seed/],
+  [['--seed=-1'], /--seed: expected a whole number, 0 or more; got -1/],
   [['--values', 'nothing.yaml'], /nothing\.yaml: expected a file of values.*there is no such file/],
   [['--prices', '5'], /--prices/],
 ])('says what was expected of %j', (options, expected) => {
