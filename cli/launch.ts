@@ -7,9 +7,10 @@
 // end is so long that a cluster would cut off the line that says why.
 
 import process from 'node:process';
+import { memoryLimitBytes } from '../shared/process/memory-limit.js';
 import { mainOf } from '../shared/process/programs.js';
 import { mebibytesToStart } from '../shared/process/start-memory.js';
-import { availableMemory, heapArguments, setsHeapSizes } from './processes/heap.js';
+import { heapArguments, setsHeapSizes } from './processes/heap.js';
 import { withThreads } from './processes/threads.js';
 
 /** Node has it since 22.15; the types are of the oldest Node that we support. */
@@ -28,7 +29,7 @@ if (role !== 'api' && role !== 'worker') {
   process.exitCode = 1;
 } else {
   const main = mainOf(role);
-  const memoryBytes = availableMemory();
+  const memoryBytes = memoryLimitBytes();
   const megabytes = Math.floor(memoryBytes / 1024 ** 2);
   if (megabytes < megabytesMin[role]) {
     const cannotStart = megabytes < mebibytesToStart[role];

@@ -1,12 +1,11 @@
 // Image inputs. Decodes a file to the pixels that the network was trained on: a UINT8 tensor of shape
 // [1, height, width, channels].
 
-import os from 'node:os';
-import process from 'node:process';
 import { z } from 'zod';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
+import { memoryLimitBytes } from '../../shared/process/memory-limit.js';
 import { countProcessors } from '../../shared/process/processors.js';
 import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
@@ -61,7 +60,7 @@ function loadPicture(): Promise<typeof Picture> {
 }
 
 export function makeImageKind(limits: ImageLimits) {
-  const bytesMax = limits.decodeBytesMax ?? Math.floor(memoryBytes() * decodeShare);
+  const bytesMax = limits.decodeBytesMax ?? Math.floor(memoryLimitBytes() * decodeShare);
   const atATime = decodesAtATime(countProcessors(), limits.threads);
   const turns = new Turns({ ...atATime, bytesMax });
   return {
@@ -112,12 +111,6 @@ export function makeImageKind(limits: ImageLimits) {
 export function decodesAtATime(cores: number, threads: number): { max: number; slowMax: number } {
   const max = Math.max(2, Math.min(cores, threads - 1));
   return { max, slowMax: Math.floor(max / 2) };
-}
-
-/** The memory of the container, or else of the machine. */
-function memoryBytes(): number {
-  const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
-  return Math.min(constrained, os.totalmem());
 }
 
 /** @throws ScorelineError `image_too_large`, `image_unreadable`, `image_unsupported`; the signal's reason */

@@ -8,9 +8,10 @@ import {
   type ParentMessage,
   parentReports,
 } from '../../shared/process/lifecycle.js';
+import { memoryLimitBytes } from '../../shared/process/memory-limit.js';
 import { mainOf } from '../../shared/process/programs.js';
 import { packageDirectory } from '../../shared/version.js';
-import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
+import { heapArguments, setsHeapSizes } from './heap.js';
 import { withThreads } from './threads.js';
 
 /** A built checkout whose roles can be started: this one, or that of another commit. */
@@ -43,7 +44,7 @@ export interface Child {
 export class Killed extends ScorelineError {}
 
 /** Of this build, for this machine. Builds of other commits are asked for theirs by this name. */
-export const v8Arguments = heapArguments(availableMemory());
+export const v8Arguments = heapArguments(memoryLimitBytes());
 
 export const thisBuild: Build = { root: packageDirectory(), v8Arguments };
 

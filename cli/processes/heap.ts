@@ -5,9 +5,6 @@
 // outside it, and so does everything that ONNX Runtime allocates. So the heap may take half of the
 // memory at most.
 
-import os from 'node:os';
-import process from 'node:process';
-
 const megabyte = 1024 ** 2;
 /** More than these gains nothing. */
 const semiSpaceMegabytesMax = 64;
@@ -32,11 +29,4 @@ export function heapArguments(memoryBytes: number): string[] {
 /** Whether NODE_OPTIONS sets sizes of the heap itself. Then ours stay away. */
 export function setsHeapSizes({ NODE_OPTIONS = '' }: NodeJS.ProcessEnv): boolean {
   return /-space-size/.test(NODE_OPTIONS);
-}
-
-/** Returns the memory that this process may take: the limit of its container, or the machine's. */
-export function availableMemory(): number {
-  const limit = process.constrainedMemory();
-  const total = os.totalmem();
-  return limit > 0 && limit < total ? limit : total;
 }

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
-import { availableMemory, heapArguments, setsHeapSizes } from '../../cli/processes/heap.js';
+import { heapArguments, setsHeapSizes } from '../../cli/processes/heap.js';
+import { memoryLimitBytes } from '../../shared/process/memory-limit.js';
 import { packageDirectory } from '../../shared/version.js';
 
 const gibibyte = 1024 ** 3;
@@ -39,8 +40,8 @@ describe("the sizes of V8's heap", () => {
   });
 
   test('follow the memory of the machine or of its limit', () => {
-    expect(availableMemory()).toBeGreaterThan(gibibyte / 8);
-    expect(availableMemory()).toBeLessThan(Number.MAX_SAFE_INTEGER);
+    expect(memoryLimitBytes()).toBeGreaterThan(gibibyte / 8);
+    expect(memoryLimitBytes()).toBeLessThan(Number.MAX_SAFE_INTEGER);
   });
 
   test('give way to sizes in NODE_OPTIONS', () => {
