@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import { type Redis, repliesOf } from '../../shared/redis/redis.js';
+import { membersOf, type Redis, repliesOf } from '../../shared/redis/redis.js';
 import { shown } from '../../shared/shown.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
@@ -105,10 +105,7 @@ export class ApiKeyStore {
 
   async readUses(): Promise<ReadonlyMap<string, number>> {
     const found = await this.#redis.zrange(this.#keys.apiKeysUsed, 0, '-1', 'WITHSCORES');
-    const uses = new Map<string, number>();
-    for (let at = 0; at < found.length; at += 2)
-      uses.set(found[at] as string, Number(found[at + 1]));
-    return uses;
+    return new Map(membersOf(found));
   }
 }
 

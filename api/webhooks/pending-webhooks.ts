@@ -19,7 +19,7 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { lateMsMax } from '../../shared/redis/kept-results.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import type { Redis } from '../../shared/redis/redis.js';
+import { membersOf, type Redis } from '../../shared/redis/redis.js';
 import { anyone, shareOf } from '../access/caller.js';
 import type { JobRecord } from '../jobs/job-record.js';
 import { orUnavailable } from '../queue/queue.js';
@@ -234,12 +234,13 @@ export class PendingWebhooks {
     const found = await orUnavailable(
       this.#redis.zrevrangebyscore(this.#keys.deadWebhooks, ...range),
     );
-    const jobs = found.filter((_, at) => at % 2 === 0);
-    const webhooks = await Promise.all(jobs.map((job) => this.read(job)));
-    return jobs.flatMap((job, at) => {
-      const webhook = webhooks[at];
-      return webhook ? [{ job, diedAt: Number(found[2 * at + 1]), webhook }] : [];
-    });
+    const letters = await Promise.all(
+      membersOf(found).map(async ([job, diedAt]) => {
+        const webhook = await this.read(job);
+        return webhook && { job, diedAt, webhook };
+      }),
+    );
+    return letters.filter((letter) => letter !== undefined);
   }
 
   /**

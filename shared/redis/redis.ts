@@ -116,6 +116,14 @@ export async function repliesOf(commands: ReturnType<Redis['multi']>): Promise<u
   });
 }
 
+/** Returns the members of a sorted set with their scores, which a reply to WITHSCORES has in turn. */
+export function membersOf(reply: readonly string[]): [member: string, score: number][] {
+  return Array.from({ length: reply.length / 2 }, (_, at) => [
+    reply[2 * at] as string,
+    Number(reply[2 * at + 1]),
+  ]);
+}
+
 /** The times when Redis is away, as the connections of one process see them. */
 export class Outage {
   readonly #log: Logger;
