@@ -21,7 +21,7 @@ import { charsetOf, decodeJson } from '../body/body.js';
 import type { ReadBytes } from '../body/bytes.js';
 import { sendCompressed } from '../compression.js';
 import { sendParts } from '../json.js';
-import type { ScoreRoute } from './score-route.js';
+import type { ScoreHandler } from './score-handler.js';
 
 /** Says how many bytes of a body are JSON. Binary tensors follow. */
 const jsonBytesHeader = 'Inference-Header-Content-Length';
@@ -31,7 +31,7 @@ export function makeScoreInference(options: {
   readBytes: ReadBytes;
   rowsMax: number;
   jsonBytesMax: number;
-}): ScoreRoute {
+}): ScoreHandler {
   const { scoring, readBytes, rowsMax, jsonBytesMax } = options;
 
   /** Reads what a request asks for. Once its tensors are on their way, nothing has its body any more. */

@@ -12,7 +12,7 @@ import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { headersOf } from '../open-call.js';
 import { nameOf } from '../parameters/model-name.js';
-import type { ScoreRoute } from './score-route.js';
+import type { ScoreHandler } from './score-handler.js';
 
 const metadata = ['/v2/models/:model', '/v2/models/:model/versions/:version'];
 const ready = ['/v2/models/:model/ready', '/v2/models/:model/versions/:version/ready'];
@@ -23,7 +23,7 @@ const allStatistics = '/v2/models/stats';
 
 export function addInferenceRoutes(
   app: Express,
-  options: { registry: Registry; gate: Gate; score: ScoreRoute; description: Description },
+  options: { registry: Registry; gate: Gate; score: ScoreHandler; description: Description },
 ): void {
   const { registry, gate, score, description } = options;
   const mayLook = needs('score', 'jobs');

@@ -27,7 +27,7 @@ import { needs } from '../needs.js';
 import { headersOf } from '../open-call.js';
 import { nameOf } from '../parameters/model-name.js';
 import { type Given, queryOf, readWish, withQuery } from '../parameters/parameters.js';
-import type { ScoreRoute } from './score-route.js';
+import type { ScoreHandler } from './score-handler.js';
 import type { SeriesRoutes } from './series.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
@@ -38,7 +38,7 @@ export function makeScoreNative(options: {
   scoring: Scoring;
   series: SeriesRoutes;
   readAny: ReadBody;
-}): ScoreRoute {
+}): ScoreHandler {
   const { kinds, scoring, series, readAny } = options;
 
   /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
@@ -83,7 +83,7 @@ export function addModelRoutes(
   options: {
     registry: Registry;
     gate: Gate;
-    score: ScoreRoute;
+    score: ScoreHandler;
     queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
     rollout: Pick<Rollout, 'waiting'>;
     shadows: Pick<Shadows, 'countsOf'>;

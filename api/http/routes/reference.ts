@@ -16,7 +16,7 @@ import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { headersOf } from '../open-call.js';
 import { queryOf, wishWithoutClasses } from '../parameters/parameters.js';
-import type { ScoreRoute } from './score-route.js';
+import type { ScoreHandler } from './score-handler.js';
 
 /** Matches the beginning of a body whose input comes first, and captures the input's first character. */
 const inputFirst = /^\s*\{\s*"input"\s*:\s*(["{])/;
@@ -27,7 +27,7 @@ export function makeScoreReference(options: {
   kinds: InputKinds;
   scoring: Scoring;
   readJson: ReadBody<{ type: 'json'; value: unknown }>;
-}): ScoreRoute {
+}): ScoreHandler {
   const { kinds, scoring, readJson } = options;
 
   /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
@@ -83,7 +83,7 @@ export function makeScoreReference(options: {
 
 export function addReferenceRoutes(
   app: Express,
-  options: { registry: Registry; gate: Gate; score: ScoreRoute; version: string },
+  options: { registry: Registry; gate: Gate; score: ScoreHandler; version: string },
 ): void {
   const { registry, gate, score, version } = options;
 

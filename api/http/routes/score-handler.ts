@@ -5,4 +5,4 @@ import type { Call } from '../../call.js';
  * Answers a request that is to be scored, for which a call was opened.
  * @throws ScorelineError what the client is told instead of an answer
  */
-export type ScoreRoute = (call: Call, request: Request, response: Response) => Promise<void>;
+export type ScoreHandler = (call: Call, request: Request, response: Response) => Promise<void>;
