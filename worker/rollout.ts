@@ -11,12 +11,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../shared/clock.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
-import { type Logger, makeSeldom } from '../shared/process/log.js';
-import { lookFailed, Rounds } from '../shared/process/rounds.js';
+import type { Logger } from '../shared/process/log.js';
+import { Rounds } from '../shared/process/rounds.js';
 import type { Keys } from '../shared/redis/keys.js';
-import { explainOrShow, type Redis } from '../shared/redis/redis.js';
+import type { Redis } from '../shared/redis/redis.js';
 import type { ModelFolder } from '../shared/registry/folder.js';
-import { logLeftOut } from '../shared/registry/left-out.js';
+import { LeftOutLog, logLeftOut } from '../shared/registry/left-out.js';
 import type { Model } from '../shared/registry/models.js';
 import {
   clearFault,
@@ -91,19 +91,12 @@ export class Rollout {
   readonly #loads = new Set<Load>();
   /** Whether a look has begun to load a model. */
   #isLoading = false;
-  /** The reasons that have been logged. */
-  #logged = new Set<string>();
+  readonly #leftOutLog: LeftOutLog;
 
   constructor(options: Options) {
     this.#options = options;
-    const complain = makeSeldom(options.log);
-    this.#rounds = new Rounds(options.everyMs, {
-      act: () => this.#look(),
-      // While Redis is away, its connection says so.
-      onFailure: (error) => {
-        if (options.redis.status === 'ready') complain(explainOrShow(error), lookFailed);
-      },
-    });
+    this.#leftOutLog = new LeftOutLog(options.log, options.folder.leftOut);
+    this.#rounds = new Rounds({ ...options, act: () => this.#look() });
   }
 
   /**
@@ -111,8 +104,7 @@ export class Rollout {
    * @param failed the models that could not be loaded when the worker started
    */
   async begin(failed: readonly { model: Model; error: ScorelineError }[]): Promise<void> {
-    const { places, redis, keys, folder } = this.#options;
-    for (const { error } of folder.leftOut) this.#logged.add(error.message);
+    const { places, redis, keys } = this.#options;
     this.#orders = await readOrders(redis, keys);
     const { revision } = this.#orders;
     for (const { model, error } of failed) {
@@ -159,7 +151,7 @@ export class Rollout {
     const changed = await folder.look({ isUrgent });
     this.#orders = orders;
     this.#noteChanges(changed);
-    this.#logLeftOut();
+    this.#leftOutLog.update(folder.leftOut);
     await this.#reportFaults();
     const mayLoad = ({ queue }: Model) =>
       !places.get(queue) &&
@@ -296,17 +288,6 @@ export class Rollout {
       if (mayPass && performance.now() - at > againMs) fault.state = 'again';
       await reportFault(this.#options, queue, { workerId, code, message, revision });
     }
-  }
-
-  /** Logs once what the folder has that cannot be read. */
-  #logLeftOut(): void {
-    const { folder, log } = this.#options;
-    const { leftOut } = folder;
-    logLeftOut(
-      log,
-      leftOut.filter(({ error }) => !this.#logged.has(error.message)),
-    );
-    this.#logged = new Set(leftOut.map(({ error }) => error.message));
   }
 }
 

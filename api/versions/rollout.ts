@@ -3,12 +3,12 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { ScorelineError } from '../../shared/errors.js';
-import { type Logger, makeSeldom } from '../../shared/process/log.js';
-import { lookFailed, Rounds } from '../../shared/process/rounds.js';
+import type { Logger } from '../../shared/process/log.js';
+import { Rounds } from '../../shared/process/rounds.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import { explainOrShow, type Redis } from '../../shared/redis/redis.js';
+import type { Redis } from '../../shared/redis/redis.js';
 import type { ModelFolder } from '../../shared/registry/folder.js';
-import { logLeftOut } from '../../shared/registry/left-out.js';
+import { LeftOutLog } from '../../shared/registry/left-out.js';
 import type { Model } from '../../shared/registry/models.js';
 import { makeRegistry, type Registry } from '../../shared/registry/registry.js';
 import {
@@ -87,21 +87,14 @@ export class Rollout {
   #orders: Orders = noOrders;
   #unsubscribe = () => {};
   #stranding: NodeJS.Timeout | undefined;
-  #logged: ReadonlySet<string>;
+  readonly #leftOutLog: LeftOutLog;
 
   constructor(options: Options) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#workersAt = this.#now();
-    const complain = makeSeldom(options.log);
-    this.#rounds = new Rounds(options.everyMs, {
-      act: () => this.#look(),
-      // While Redis is away, its connection says so.
-      onFailure: (error) => {
-        if (options.redis.status === 'ready') complain(explainOrShow(error), lookFailed);
-      },
-    });
-    this.#logged = new Set(options.folder.leftOut.map(({ error }) => error.message));
+    this.#rounds = new Rounds({ ...options, act: () => this.#look() });
+    this.#leftOutLog = new LeftOutLog(options.log, options.folder.leftOut);
   }
 
   /** Decides what is served at the start, and then looks again and again. */
@@ -355,12 +348,7 @@ export class Rollout {
       );
     }
     // The workers say why they cannot load a version.
-    const faults = leftOut.filter(({ isWaiting }) => !isWaiting);
-    logLeftOut(
-      log,
-      faults.filter(({ error }) => !this.#logged.has(error.message)),
-    );
-    this.#logged = new Set(faults.map(({ error }) => error.message));
+    this.#leftOutLog.update(leftOut.filter(({ isWaiting }) => !isWaiting));
   }
 
   #refusalOf({ name, version, queue }: Model): ScorelineError {

@@ -1,24 +1,32 @@
-// Rounds: something that is done again and again, never twice at a time. One that fails, such as without Redis, is
-// left to the next.
+// Rounds: looks at what has changed, again and again, and never two at a time. One that fails is left to the next.
 
-/** What the log says of a look at the folder of models that failed. */
-export const lookFailed = 'looking for changed models failed; trying again';
+import { explainOrShow, type Redis } from '../redis/redis.js';
+import { type Logger, makeSeldom } from './log.js';
+
+interface Options {
+  readonly act: () => Promise<void>;
+  /** From the start of a round to that of the next. */
+  readonly everyMs: number;
+  /** What a round needs. While it is away, its connection says so, and rounds that fail do not. */
+  readonly redis: Pick<Redis, 'status'>;
+  readonly log: Logger;
+}
 
 export class Rounds {
-  readonly #everyMs: number;
   readonly #act: () => Promise<void>;
+  readonly #everyMs: number;
   readonly #onFailure: (error: unknown) => void;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param everyMs from the start of a round to that of the next */
-  constructor(
-    everyMs: number,
-    options: { act: () => Promise<void>; onFailure: (error: unknown) => void },
-  ) {
+  constructor({ act, everyMs, redis, log }: Options) {
+    this.#act = act;
     this.#everyMs = everyMs;
-    this.#act = options.act;
-    this.#onFailure = options.onFailure;
+    const complain = makeSeldom(log);
+    this.#onFailure = (error) => {
+      if (redis.status !== 'ready') return;
+      complain(explainOrShow(error), 'looking for changed models failed; trying again');
+    };
   }
 
   begin(): void {

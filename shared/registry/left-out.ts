@@ -31,6 +31,29 @@ export function logLeftOut(log: Logger, leftOut: readonly LeftOut[]): void {
   }
 }
 
+/** Logs a model that is left out once, and again only if the reason has changed or was gone meanwhile. */
+export class LeftOutLog {
+  readonly #log: Logger;
+  #known: ReadonlySet<string>;
+
+  /** @param logged what has been logged already */
+  constructor(log: Logger, logged: readonly LeftOut[]) {
+    this.#log = log;
+    this.#known = reasonsOf(logged);
+  }
+
+  /** @param leftOut all that are left out now */
+  update(leftOut: readonly LeftOut[]): void {
+    const isNew = ({ error }: LeftOut) => !this.#known.has(error.message);
+    logLeftOut(this.#log, leftOut.filter(isNew));
+    this.#known = reasonsOf(leftOut);
+  }
+}
+
+function reasonsOf(leftOut: readonly LeftOut[]): ReadonlySet<string> {
+  return new Set(leftOut.map(({ error }) => error.message));
+}
+
 /** Returns the error that stops a process without any model, with the reason of each. */
 export function allLeftOut(leftOut: readonly LeftOut[]): ScorelineError {
   const [first, ...others] = leftOut.map(({ error }) => error);
