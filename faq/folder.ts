@@ -1,8 +1,9 @@
 // Writes the folder of an FAQ: a model like any other, whose graph begins with that of the embeddings.
 
-import { copyFileSync, linkSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
+import { linkFile } from '../shared/files/link-file.js';
 import { sha256Of } from '../shared/files/sha256.js';
 import { describedFiles, type SourceFile } from '../shared/manifest/manifest.js';
 import { filesOf } from '../shared/registry/files.js';
@@ -26,7 +27,7 @@ export async function writeFolder(base: Model, faq: FaqFolder): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const [, ...others] = filesOf(base);
-  for (const { file, path: from } of others) place(from, path.join(folder, file));
+  for (const { file, path: from } of others) linkFile(from, path.join(folder, file));
   writeFileSync(path.join(folder, graphName), graph);
   const questions = entries.map(({ question, answer }, at) => ({
     ...{ id: at + 1, answerId: at + 1 },
@@ -34,16 +35,6 @@ export async function writeFolder(base: Model, faq: FaqFolder): Promise<void> {
   }));
   writeFileSync(path.join(folder, questionsName), `${JSON.stringify(questions, null, 2)}\n`);
   writeFileSync(path.join(folder, 'model.yaml'), await formatManifest(base, faq));
-}
-
-/** Large files are linked where that is possible, so several FAQs share the disk space of the weights. */
-function place(from: string, to: string): void {
-  mkdirSync(path.dirname(to), { recursive: true });
-  try {
-    linkSync(from, to);
-  } catch {
-    copyFileSync(from, to);
-  }
 }
 
 async function formatManifest(base: Model, faq: FaqFolder): Promise<string> {

@@ -2,7 +2,6 @@
 
 import {
   copyFileSync,
-  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -11,6 +10,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { isInnerPath } from '../../shared/files/inner-path.js';
+import { linkFile } from '../../shared/files/link-file.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { labelFilesOf } from '../../shared/manifest/labels.js';
 import { filesOf } from '../../shared/registry/files.js';
@@ -72,18 +72,8 @@ export function makeTrial(model: Model, directory: string, edits: readonly Edit[
     for (const entry of readdirSync(model.folder)) {
       if (!here.has(entry)) symlinkSync(path.join(model.folder, entry), path.join(folder, entry));
     }
-  } else for (const file of filesOf(model)) link(file.path, path.join(folder, file.file));
+  } else for (const file of filesOf(model)) linkFile(file.path, path.join(folder, file.file));
   return modelIn(directory, model.name);
-}
-
-/** A worker accepts no symbolic link for external data. */
-function link(from: string, to: string): void {
-  mkdirSync(path.dirname(to), { recursive: true });
-  try {
-    linkSync(from, to);
-  } catch {
-    copyFileSync(from, to);
-  }
 }
 
 /**
