@@ -1,5 +1,6 @@
 // What every process says about itself: processor time, memory, event loop, version.
 
+import { hostname } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
 import { getHeapStatistics } from 'node:v8';
@@ -15,7 +16,7 @@ export function observeProcess(instruments: Instruments, role: Role): () => void
   const delay = monitorEventLoopDelay({ resolution: resolutionMs });
   delay.enable();
   const version = packageVersion();
-  instruments.read('build', () => [[{ role, version }, 1]]);
+  instruments.read('build', () => [[{ role, version, host: hostname() }, 1]]);
   instruments.readOne('cpuSeconds', () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;

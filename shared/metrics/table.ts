@@ -399,8 +399,9 @@ export const metricTable = {
     type: 'gauge',
     unit: 'boolean',
     roles: both,
-    labels: ['role', 'version'],
-    meaning: '1, with the version of Scoreline.',
+    labels: ['role', 'version', 'host'],
+    meaning:
+      '1, with the version of Scoreline and the name of the machine: that of the container or pod.',
   },
   cpuSeconds: {
     name: 'process_cpu_seconds_total',
