@@ -42,9 +42,11 @@ export interface Lists {
  */
 export function readLists(files: { skus: string; usage: string }): Omit<Lists, 'region'> {
   const code = 'configuration_invalid';
+  // A program wrote them, and a region has some thousand machines.
+  const bytesMax = 64 * 1024 * 1024;
   return {
-    skus: readYamlFile(files.skus, skusSchema, { what: 'a list of machines', code }),
-    usage: readYamlFile(files.usage, usageSchema, { what: 'a list of quotas', code }),
+    skus: readYamlFile(files.skus, skusSchema, { what: 'a list of machines', code, bytesMax }),
+    usage: readYamlFile(files.usage, usageSchema, { what: 'a list of quotas', code, bytesMax }),
   };
 }
 

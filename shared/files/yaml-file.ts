@@ -1,6 +1,7 @@
 // Reads a YAML file that a person wrote, and says what is wrong with it: the file, the line, the key, what was
 // expected and what was given, for all faults together.
 
+import { statSync } from 'node:fs';
 import { YAMLException } from 'js-yaml';
 import type { z } from 'zod';
 import { type ErrorCode, ScorelineError } from '../errors.js';
@@ -19,6 +20,8 @@ import {
 
 /** The most faults that are named together. A list of thousands would help nobody. */
 const faultsMax = 100;
+/** Nobody writes as much by hand, and to read it would stop the process for seconds. */
+const bytesMaxDefault = 1024 * 1024;
 
 /** A text that has been parsed. */
 interface Parsed {
@@ -33,12 +36,13 @@ interface Parsed {
  * @param options.what what the file should be, for the error when it is missing
  * @param options.code the code of the errors
  * @param options.texts the keys whose values are texts, also where YAML reads a number
+ * @param options.bytesMax the most bytes of the file; 1 MiB if not given
  * @throws ScorelineError with that code
  */
 export function readYamlFile<Schema extends z.ZodType>(
   file: string,
   schema: Schema,
-  options: { what: string; code: ErrorCode; texts?: readonly Keys[] },
+  options: { what: string; code: ErrorCode; texts?: readonly Keys[]; bytesMax?: number },
 ): z.output<Schema> {
   const text = readText(file, options);
   const raw = parse(file, text, options);
@@ -50,10 +54,21 @@ export function readYamlFile<Schema extends z.ZodType>(
   throw new ScorelineError(options.code, describeFaults(parsed, result.error).join('\n'));
 }
 
-function readText(file: string, { what, code }: { what: string; code: ErrorCode }): string {
+function readText(
+  file: string,
+  { what, code, bytesMax = bytesMaxDefault }: { what: string; code: ErrorCode; bytesMax?: number },
+): string {
   try {
+    const { size } = statSync(file);
+    if (size > bytesMax) {
+      throw new ScorelineError(
+        code,
+        `${file}: expected ${what}, of at most ${bytesMax} bytes; got ${size}`,
+      );
+    }
     return readUtf8File(file);
   } catch (cause) {
+    if (cause instanceof ScorelineError) throw cause;
     if (cause instanceof NotUtf8) {
       throw new ScorelineError(code, `${file}: ${cause.message}`, { cause });
     }
@@ -93,15 +108,24 @@ function describeUnquoted({ file, text, places }: Parsed, texts: readonly Keys[]
 }
 
 function describeFaults({ file, text, raw, places }: Parsed, { issues }: z.ZodError): string[] {
-  const described = issues.slice(0, faultsMax).map((issue) => {
-    const keys = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys] : issue.path;
+  const faults = issues.flatMap(faultsOf);
+  const described = faults.slice(0, faultsMax).map(({ keys, message }) => {
     const key = keys.join('.') || '(the whole file)';
     const line = findLine(text, keys, places);
     const place = line === undefined ? file : `${file}: line ${line}`;
-    return `${place}: ${key}: ${messageOf(issue)}; got ${show(valueAt(raw, keys))}`;
+    return `${place}: ${key}: ${message}; got ${show(valueAt(raw, keys))}`;
   });
-  const more = issues.length - described.length;
+  const more = faults.length - described.length;
   return more === 0 ? described : [...described, `${file}: ${more} more faults like these`];
+}
+
+/** Each key that is not recognized is a fault of its own. */
+function faultsOf(issue: z.core.$ZodIssue): { keys: PropertyKey[]; message: string }[] {
+  if (issue.code !== 'unrecognized_keys') return [{ keys: issue.path, message: messageOf(issue) }];
+  return issue.keys.map((key) => ({
+    keys: [...issue.path, key],
+    message: `Unrecognized key: "${key}"`,
+  }));
 }
 
 function valueAt(value: unknown, keys: PropertyKey[]): unknown {

@@ -126,6 +126,8 @@ export function findAlias(text: string): number | undefined {
 
 function isChanged(text: string, { style, tagStart }: ScalarEvent): boolean {
   if (style !== SCALAR_STYLE.PLAIN || tagStart >= 0 || text === '') return false;
+  // Most keys are words, and to parse each would take longer than the whole text.
+  if (/^[a-z_]/i.test(text) && !/^(true|false|null)$/i.test(text)) return false;
   const read = load(text);
   return typeof read !== 'string' && String(read) !== text;
 }

@@ -102,3 +102,23 @@ test('of thousands of faults in a file, a hundred are named and the others count
   expect(lines[0]).toMatch(/line 1: list.0: expected number; got x$|line 1: list.0: .*got "x"$/);
   expect(lines[100]).toBe(`${file}: 2900 more faults like these`);
 });
+
+test('keys that nobody knows are faults of their own, each with its line', () => {
+  const file = `${makeFolder({ 'broken.yaml': 'a:\n  b: 1\n  c: 2\n' })}/broken.yaml`;
+  const schema = z.strictObject({ a: z.strictObject({}) });
+  const { message } = errorOf(() =>
+    readYamlFile(file, schema, { what: 'a file', code: 'manifest_invalid' }),
+  );
+  expect(message.split('\n')).toEqual([
+    `${file}: line 2: a.b: Unrecognized key: "b"; got 1`,
+    `${file}: line 3: a.c: Unrecognized key: "c"; got 2`,
+  ]);
+});
+
+test('of a file that is far too large, nothing is read', () => {
+  const file = `${makeFolder({ 'large.yaml': `a: ${'x'.repeat(1024 * 1024)}\n` })}/large.yaml`;
+  const { message } = errorOf(() =>
+    readYamlFile(file, z.any(), { what: 'a manifest', code: 'manifest_invalid' }),
+  );
+  expect(message).toBe(`${file}: expected a manifest, of at most 1048576 bytes; got 1048580`);
+});
