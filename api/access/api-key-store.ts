@@ -72,10 +72,11 @@ export class ApiKeyStore {
   async update(id: string, change: (record: ApiKeyRecord) => ApiKeyRecord): Promise<ApiKeyRecord> {
     const { apiKeys, apiKeysVersion } = this.#keys;
     for (;;) {
-      const text = await this.#redis.hget(apiKeys, id);
-      if (text === null) throw noSuchKey(id);
-      const next = change(readRecord(id, text));
-      const parameters = [id, text, JSON.stringify(next), randomUUID()];
+      // Bytes, because a text that is not UTF-8 would never be the one in Redis.
+      const found = await this.#redis.hgetBuffer(apiKeys, id);
+      if (found === null) throw noSuchKey(id);
+      const next = change(readRecord(id, found.toString()));
+      const parameters = [id, found, JSON.stringify(next), randomUUID()];
       const names = [apiKeys, apiKeysVersion];
       const wasWritten = await this.#redis.eval(replaceScript, 2, ...names, ...parameters);
       if (wasWritten === 1) return next;

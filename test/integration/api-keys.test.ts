@@ -99,6 +99,16 @@ describe('keys in Redis', () => {
     expect((await store.read()).records).toEqual([]);
   });
 
+  test('can be changed if they name a model that is not UTF-8', async () => {
+    const { record } = makeRecord({ models: ['caf#'] });
+    const bytes = Buffer.from(JSON.stringify(record).replace('caf#', 'caf\u00e9'), 'latin1');
+    await redis.client.hset(keys.apiKeys, record.id, bytes);
+    await store.update(record.id, (found) => ({ ...found, scopes: ['admin'] }));
+    const [changed] = (await store.read()).records;
+    expect(changed).toEqual({ ...record, models: ['caf\ufffd'], scopes: ['admin'] });
+    await store.remove(record.id);
+  });
+
   test('cannot be revoked when there are none with the id', async () => {
     await expect(store.remove('nothing')).rejects.toMatchObject({ code: 'key_unknown' });
   });
