@@ -30,11 +30,12 @@ export interface JobStore {
    */
   add(record: JobRecord, replaced?: JobRecord): Promise<JobRecord>;
   /**
-   * Takes one of the places that the caller of a job has for jobs, until the job is forgotten.
+   * Takes one of the places that the caller of a job has for jobs, until its deadline. Adding the job keeps the place until
+   * the job is forgotten.
    * @throws ScorelineError `overloaded`, `queue_unavailable`
    */
   takePlace(record: JobRecord): Promise<void>;
-  /** Gives the place of a job back that was not added. If Redis is away, it stays taken until the job would be forgotten. */
+  /** Gives the place of a job back that was not added. If Redis is away, it stays taken until the deadline of the job. */
   giveBackPlace(record: JobRecord): void;
   /**
    * Returns a job of whichever caller.
@@ -102,9 +103,9 @@ export function makeJobStore(options: {
       return job ?? record;
     },
     async takePlace(record) {
-      const { id, caller } = record;
+      const { id, caller, deadlineAt } = record;
       const now = Math.floor(nowMs());
-      const values = [id, now, forgottenAt(record), jobsMax];
+      const values = [id, now, Math.ceil(deadlineAt), jobsMax];
       const nextAt = await orUnavailable(
         redis.eval(takePlaceScript, 1, keys.jobsEnd(caller), ...values),
       );
@@ -142,15 +143,15 @@ function full(jobsMax: number, nextMs: number): ScorelineError {
   );
 }
 
-// KEYS: the caller's jobs by their end. ARGV: the id of a job, now, when the job is forgotten, the most jobs.
-// Returns when the first job is forgotten if there is no place.
+// KEYS: the caller's jobs by their end. ARGV: the id of a job, now, its deadline, the most jobs.
+// Returns when the first place is free if there is none. Another instance may have added the job.
 const takePlaceScript = `
 local goneAt = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local hasPlace = goneAt and tonumber(goneAt) >= tonumber(ARGV[2])
 if not hasPlace and redis.call('ZCOUNT', KEYS[1], ARGV[2], '+inf') >= tonumber(ARGV[4]) then
   return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[1], 'GT', ARGV[3], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], math.max(ARGV[3] - ARGV[2], redis.call('PTTL', KEYS[1])))
 return nil
 `;

@@ -197,6 +197,23 @@ describe('the places of a caller', () => {
     await expect(store.takePlace(failed)).rejects.toMatchObject({ code: 'overloaded' });
   });
 
+  test('are free after the deadlines of jobs that are not added, and not before the others are forgotten', async () => {
+    const store = openStore();
+    const own = [0, 1, 2, 3, 4].map((at) => makeOwn(at, 'joe'));
+    const ends = keys.jobsEnd('joe');
+    const added = { ...(own[0] as JobRecord), deadlineAt: Date.now() - 1 };
+    await store.add(added);
+    const forgottenAt = await redis.client.zscore(ends, added.id);
+    await store.takePlace(added);
+    expect(await redis.client.zscore(ends, added.id)).toBe(forgottenAt);
+    for (const record of own.slice(1))
+      await store.takePlace({ ...record, deadlineAt: Date.now() - 1 });
+    for (const record of own.slice(1, 3)) await store.takePlace(record);
+    await expect(store.takePlace(own[3] as JobRecord)).rejects.toMatchObject({
+      code: 'overloaded',
+    });
+  });
+
   test('are no more with a job that is done again after it was forgotten', async () => {
     const store = openStore();
     const [again, ...others] = [0, 1, 2, 3].map((at) => makeOwn(at, 'zoe')) as [
