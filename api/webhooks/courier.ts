@@ -177,7 +177,7 @@ export class Courier {
     this.#underWay.set(name, progress);
     const working = this.#work(claim, route)
       .then((outcome) => {
-        if (outcome === 'postponed' && progress.isHeardAgain) this.#heard.set(name, claim);
+        if (outcome !== 'done' && progress.isHeardAgain) this.#heard.set(name, claim);
       })
       // The claim ends by itself, and then the webhook is due again.
       .catch((thrown) => this.#warn(explain(thrown), 'a webhook has to wait; trying again'))
@@ -191,8 +191,11 @@ export class Courier {
     this.#working.add(working);
   }
 
-  /** Makes an attempt, or puts the webhook off because its message cannot be written yet. */
-  async #work(claim: Claim, route: Route): Promise<'done' | 'postponed'> {
+  /**
+   * Makes an attempt, or puts the webhook off because its message cannot be written yet. The attempt is outdated if the
+   * job has a new message by then.
+   */
+  async #work(claim: Claim, route: Route): Promise<'done' | 'postponed' | 'outdated'> {
     const { pending, attemptsMax, onAttempt } = this.#options;
     const webhook = await pending.read(claim.job);
     if (!webhook || !isStillPending(webhook, claim)) {
@@ -218,7 +221,8 @@ export class Courier {
       'outcome' in message ? message : await this.#attempt(claim, webhook, message, route);
     if (attempt) {
       onAttempt?.(claim.origin, attempt.outcome);
-      await this.#settle(claim, webhook, follow(webhook, attempt, attemptsMax));
+      const hadMessage = await this.#settle(claim, webhook, follow(webhook, attempt, attemptsMax));
+      if (!hadMessage) return 'outdated';
     } else await pending.postpone(claim, nowMs());
     return 'done';
   }
@@ -260,13 +264,13 @@ export class Courier {
     });
   }
 
-  async #settle(claim: Claim, webhook: Webhook, settled: Settled): Promise<void> {
+  async #settle(claim: Claim, webhook: Webhook, settled: Settled): Promise<boolean> {
     if (settled.state === 'dead') {
       const { attempts, error } = settled;
       const { origin, job } = claim;
       this.#warn({ host: origin, job, attempts, reason: error }, 'a webhook is a dead letter now');
     }
-    await this.#options.pending.settle(claim, webhook, settled);
+    return await this.#options.pending.settle(claim, webhook, settled);
   }
 }
 

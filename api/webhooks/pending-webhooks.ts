@@ -182,16 +182,20 @@ export class PendingWebhooks {
     await this.#redis.eval(keepScript, 1, this.#keys.webhook(job), message, event);
   }
 
-  /** Records what became of an attempt, and ends the claim. */
-  async settle(claim: Claim, { message }: Webhook, settled: Settled): Promise<void> {
+  /**
+   * Records what became of an attempt, and ends the claim.
+   * @returns whether the job still had this message; it has a new one if its request was done again meanwhile
+   */
+  async settle(claim: Claim, { message }: Webhook, settled: Settled): Promise<boolean> {
     const { caller, job } = claim;
     const { state, attempts, error = '' } = settled;
     const at = Math.ceil(settled.at);
     const names = [...this.#queueOf(claim), this.#keys.webhook(job), this.#keys.deadWebhooks];
-    await this.#redis.eval(
+    const hadMessage = await this.#redis.eval(
       ...[settleScript, names.length, ...names],
       ...[caller, job, message, state, at, attempts, error, this.#deadMax, at - knownMs],
     );
+    return hadMessage === 1;
   }
 
   /**
@@ -368,19 +372,20 @@ if redis.call('HGET', KEYS[1], 'message') == ARGV[1] then redis.call('HSET', KEY
 const settleScript = `${queueFunctions}
 local jobs, turns, count, webhook, dead = unpack(KEYS)
 local caller, job, message, state, at, attempts, error = unpack(ARGV)
-if redis.call('HGET', webhook, 'message') ~= message then return end
+if redis.call('HGET', webhook, 'message') ~= message then return 0 end
 redis.call('HSET', webhook, 'state', state, 'at', at, 'attempts', attempts)
 if error ~= '' then redis.call('HSET', webhook, 'error', error) end
 if state == 'retrying' then
   enqueue(jobs, turns, count, caller, job, at, redis.call('PTTL', webhook))
-  return
+  return 1
 end
 remove(jobs, count, job)
 if state == 'dead' then
   redis.call('ZADD', dead, at, job)
   redis.call('ZREMRANGEBYSCORE', dead, '-inf', ARGV[9])
   redis.call('ZREMRANGEBYRANK', dead, 0, -1 - ARGV[8])
-end`;
+end
+return 1`;
 
 // KEYS: the jobs, the turns, the count, the webhook, the dead letters. ARGV: the caller, the job, now.
 const reviveScript = `${queueFunctions}
