@@ -1,6 +1,7 @@
 // Tests models of the kind tensors in the worker: several inputs and outputs, every datatype, a
 // dimension that varies, no batch dimension, and what the manifest declares of the network.
 
+import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { wishWithoutClasses } from '../../api/http/parameters/parameters.js';
 import { readValue } from '../../api/kinds/regression.js';
@@ -23,9 +24,9 @@ import { makeFolder } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
 
-async function open(directory: string, name: string) {
+async function open(directory: string, name: string, to = log) {
   const model = readModel(name, directory);
-  const scorer = await openScorer(model, log);
+  const scorer = await openScorer(model, to);
   onTestFinished(() => scorer.close());
   return scorer;
 }
@@ -161,17 +162,23 @@ describe('a network that refuses what the manifest allows', () => {
   test.each([
     ['adder', adder, [floats('a', [1, 2], 1, 2), floats('b', [1, 3], 1, 2, 3)], '2 by 3'],
     ['gather', gather, [floats('table', [1, 2], 1, 2), at(9n)], 'idx=9'],
-  ] as const)('says why, with nothing of its source: %s', async (name, add, inputs, reason) => {
-    const directory = makeFolder({});
-    add(directory);
-    const scorer = await open(directory, name);
-    const [refused] = (await scorer.score([{ inputs }])).results.map(outcome);
-    expect(refused).toMatch(
-      /^inputs_refused: Expected inputs that the network can run with\. ONNX/,
-    );
-    expect(refused).toContain(reason);
-    expect(refused).not.toMatch(/\.(cc|h)\b|onnxruntime_src|::/);
-  });
+  ] as const)(
+    'tells the caller why, with nothing of its source: %s',
+    async (name, add, inputs, reason) => {
+      const directory = makeFolder({});
+      add(directory);
+      const lines: string[] = [];
+      const write = (line: string) => void lines.push(line);
+      const scorer = await open(directory, name, pino({ level: 'warn' }, { write }));
+      const [refused] = (await scorer.score([{ inputs }])).results.map(outcome);
+      expect(refused).toMatch(
+        /^inputs_refused: Expected inputs that the network can run with\. ONNX/,
+      );
+      expect(refused).toContain(reason);
+      expect(refused).not.toMatch(/\.(cc|h)\b|onnxruntime_src|::/);
+      expect(lines).toEqual([]);
+    },
+  );
 });
 
 describe('a model without a batch dimension', () => {

@@ -187,11 +187,10 @@ async function scoreSound(
       parts.log.debug(fields, 'a batch failed; scoring its items one by one');
       return scoreSingly(parts, items, rows);
     }
-    parts.log.error(fields, 'an item failed');
-    return {
-      results: [failed(refusalOr(error, items[0] as ScorerItem, parts.model))],
-      computeMs: 0,
-    };
+    const shown = refusalOr(error, items[0] as ScorerItem, parts.model);
+    // A refusal is the caller's to read.
+    parts.log[shown === error ? 'error' : 'debug'](fields, 'an item failed');
+    return { results: [failed(shown)], computeMs: 0 };
   }
 }
 
