@@ -12,8 +12,9 @@ const isOther = /^(?:\.|__pycache__$|node_modules$)/;
 /** What folders have whose code is not the model's: an environment, and another version. */
 const isOthersWith = ['pyvenv.cfg', 'conda-meta', 'model.yaml'];
 
-/** What a line of a list names: another list, or one of constraints. */
-const include = /^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*["']?([^\s"']+)/gm;
+/** What a line of a list names: another list, or one of constraints. A name with blanks is in quotes. */
+const include =
+  /^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*(?:"([^"\n]+)"|'([^'\n]+)'|(\S+))/gm;
 
 /**
  * Returns the files of the code, as sorted paths relative to the model's folder.
@@ -33,15 +34,19 @@ export function requirementLists(folder: string, list: string): string[] {
   const lists = new Set([path.posix.normalize(list)]);
   // A set visits what is added meanwhile.
   for (const each of lists) {
-    for (const [, included = ''] of readFileSync(path.join(folder, each), 'utf8').matchAll(
-      include,
-    )) {
+    for (const included of includedIn(readFileSync(path.join(folder, each), 'utf8'))) {
       const other = path.posix.join(path.posix.dirname(each), included);
       const isInside = !path.isAbsolute(included) && !other.startsWith('../');
       if (isInside && isFile(path.join(folder, other))) lists.add(other);
     }
   }
   return [...lists];
+}
+
+/** Reads a list as pip does: without a byte order mark, and a backslash at the end of a line joins it to the next one. */
+function includedIn(list: string): string[] {
+  const joined = list.replace(/^\uFEFF/, '').replace(/\\\r?\n/g, '');
+  return [...joined.matchAll(include)].map((names) => names.slice(1).find(Boolean) ?? '');
 }
 
 /**

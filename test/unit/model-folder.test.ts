@@ -128,13 +128,15 @@ describe('a look at the folder', () => {
           [`${place}/predict.py`, 'import helper'],
           [
             `${place}/requirements.txt`,
-            '-r lists/more.txt\n--constraint=/etc/hosts\n-c ../../x.txt\n-r lists\n-r ..\n-r predict.py/x',
+            '-r \\\nlists/more.txt\n--constraint=/etc/hosts\n-c ../../x.txt\n-r lists\n-r ..\n-r predict.py/x',
           ],
           [
             `${place}/lists/more.txt`,
-            '-r ../requirements.txt\n -c "limits.txt" # most\n-r gone.txt',
+            '\ufeff-r ../requirements.txt\n -c "limits.txt" # most\n-r gone.txt\n-r "two words.txt"',
           ],
-          [`${place}/lists/limits.txt`, ''],
+          [`${place}/lists/limits.txt`, '\ufeff-r marked.txt'],
+          [`${place}/lists/marked.txt`, ''],
+          [`${place}/lists/two words.txt`, ''],
           [`${place}/helper.py`, 'f = 1'],
           [`${place}/inner/part.py`, 'g = 1'],
           [`${place}/env/part.py`, 'h = 1'],
@@ -145,7 +147,7 @@ describe('a look at the folder', () => {
     await look();
     const codes = () => folder.models.map(({ codeSha256 }) => codeSha256);
     const modules = ['helper.py', 'inner/part.py', 'env/part.py', 'inner/deep/new.py'];
-    const lists = ['lists/limits.txt', 'lists/more.txt'];
+    const lists = ['marked', 'two words', 'limits', 'more'].map((name) => `lists/${name}.txt`);
     for (const file of [...modules, ...lists].flatMap((name) => [`a/${name}`, `a/2/${name}`])) {
       const before = codes();
       write({ [file]: `changed = '${file}'` });
