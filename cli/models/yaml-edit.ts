@@ -77,7 +77,10 @@ function insert(
 ): string | undefined {
   const shown = `${key}: ${rest.length > 0 ? `{ ${nest(rest, value)} }` : show(value)}`;
   const [first] = map.items as Place[];
-  if (!first) return undefined;
+  if (!first) {
+    const [start, end] = map.range as [number, number, number];
+    return `${text.slice(0, start)}{ ${shown} }${text.slice(end)}`;
+  }
   const at = first.key.range[0];
   if (map.flow) return `${text.slice(0, at)}${shown}, ${text.slice(at)}`;
   const line = text.lastIndexOf('\n', at - 1) + 1;

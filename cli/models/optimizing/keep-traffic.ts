@@ -1,6 +1,6 @@
 // Who answers the requests to a model that gets a new version: the same version as before.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { collectModels } from '../../../shared/registry/models.js';
 import { releasedIn, trafficName } from '../../../shared/registry/traffic.js';
@@ -18,9 +18,8 @@ export function keepTraffic(directory: string, name: string): void {
   // While the file cannot be read, a new version answers nothing.
   if (latest === undefined || traffic === undefined || releasedIn(traffic)) return;
   const file = path.join(directory, name, trafficName);
-  const text =
-    Object.keys(traffic).length === 0
-      ? `# Which version answers requests that name none: docs/versions.md\nlatest: ${JSON.stringify(latest)}\n`
-      : editYaml(readFileSync(file, 'utf8'), [[['latest'], latest]], { file });
+  const text = existsSync(file)
+    ? editYaml(readFileSync(file, 'utf8'), [[['latest'], latest]], { file })
+    : `# Which version answers requests that name none: docs/versions.md\nlatest: ${JSON.stringify(latest)}\n`;
   writeFileSync(file, text);
 }
