@@ -42,6 +42,10 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
 /** How many inputs are in flight if nobody says. Pictures are large. */
 const concurrencyDefault = { lines: 64, pictures: 16 };
 
+/** How soon the log is told how far the run is, and the longest pause until it is told again. */
+const toldAfterMs = 5000;
+const toldPauseMsMax = 300_000;
+
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
 await runCommand(() => score(readOptions()), usage);
@@ -53,6 +57,7 @@ interface Tally {
   failed: number;
   /** Inputs that an earlier run has scored. */
   kept: number;
+  readonly total: number;
   /** The first input that failed, for the summary. */
   example: string | undefined;
   /** Versions of the model that were not served when the command started. */
@@ -70,13 +75,17 @@ async function score(options: Options): Promise<void> {
     scored: 0,
     failed: 0,
     kept: 0,
+    total: await inputs.count(),
     example: undefined,
     newVersions: new Set(),
   };
+  let stopTelling = () => {};
   try {
-    const bar = await startBar(inputs);
+    const bar = startBar(tally);
+    if (!bar) stopTelling = startTelling(tally);
     await scoreAll(inputs, { service, answers, done, tally, bar });
   } finally {
+    stopTelling();
     answers.close();
     say(summarise(tally, options, (performance.now() - startedAt) / 1000));
     warnOfNewVersions(tally);
@@ -180,7 +189,7 @@ async function deliver(
 }
 
 /** Only a terminal can show a bar. */
-async function startBar(inputs: Inputs): Promise<SingleBar | undefined> {
+function startBar({ total }: Tally): SingleBar | undefined {
   if (!process.stderr.isTTY) return undefined;
   const bar = new SingleBar(
     {
@@ -189,8 +198,22 @@ async function startBar(inputs: Inputs): Promise<SingleBar | undefined> {
     },
     Presets.shades_classic,
   );
-  bar.start(await inputs.count(), 0, { failed: 0 });
+  bar.start(total, 0, { failed: 0 });
   return bar;
+}
+
+/** Says how far the run is, more and more seldom. Returns what ends that. */
+function startTelling(tally: Tally): () => void {
+  let timer: NodeJS.Timeout;
+  const tellAfter = (ms: number) => {
+    timer = setTimeout(() => {
+      const { scored, failed, kept, total } = tally;
+      say(`${scored + failed + kept} of ${total} inputs, ${failed} failed`);
+      tellAfter(Math.min(2 * ms, toldPauseMsMax));
+    }, ms);
+  };
+  tellAfter(toldAfterMs);
+  return () => clearTimeout(timer);
 }
 
 function summarise({ scored, failed, kept, example }: Tally, { out }: Options, seconds: number) {

@@ -136,8 +136,19 @@ function readInput(line: Buffer): Pick<CommandInput, 'name' | 'body' | 'fault'> 
     }
     return { name, body, fault: undefined };
   } catch (thrown) {
-    if (thrown instanceof ScorelineError) return { name, body: '', fault: thrown };
+    if (thrown instanceof ScorelineError) return { name: nameIn(line), body: '', fault: thrown };
     throw thrown;
+  }
+}
+
+/** Reads the id of a line that may be broken. Only as the first key it is certainly the id of the line. */
+function nameIn(line: Buffer): InputName | undefined {
+  const first = /^\s*\{\s*"id"\s*:\s*("(?:[^"\\\ufffd]|\\.)*"|-?\d+)\s*,/;
+  const [, id = 'null'] = first.exec(line.toString('utf8').replace(/^\ufeff/, '')) ?? [];
+  try {
+    return readInputName(JSON.parse(id));
+  } catch {
+    return undefined;
   }
 }
 

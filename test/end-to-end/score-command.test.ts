@@ -274,6 +274,9 @@ describe('npm run score', () => {
       ['{"text": "copy"}', 'input_missing'],
       [`[{${input}}]`, 'invalid_json'],
       ['{"input": NaN}', 'invalid_json'],
+      ['{"id": "a \\"gap\\"", "input": NaN}', 'invalid_json'],
+      ['{"id": 7, "input": "copy', 'invalid_json'],
+      ['{"input": {"id": 8, "a": NaN}}', 'invalid_json'],
       [`{${input}, "id": 9007199254740991}`, 9007199254740991],
       [`{${input}, "id": 9007199254740993}`, 'input_invalid'],
       [`{${input}, "id": 1.5}`, 'input_invalid'],
@@ -293,7 +296,9 @@ describe('npm run score', () => {
       lines.map(([, expected]) => (/^in(put|valid)_/.test(String(expected)) ? undefined : 1)),
     );
     expect(code).toBe(1);
-    expect(said).toContain('3 scored, 9 failed');
+    expect(said).toContain('3 scored, 12 failed');
+    const idsOfBroken = answers.flatMap(({ id, problem }) => (problem && id) ?? []);
+    expect(idsOfBroken).toEqual(['a "gap"', 7]);
     expect(said).toContain('The first is input 1: Expected a line in UTF-8');
     expect(out).toContain('write null instead');
   });
@@ -381,6 +386,25 @@ describe('npm run score', () => {
     const written = out.trim().split('\n');
     expect(written.map((line) => /"value":([^}]*)/.exec(line)?.[1])).toEqual(values);
     expect(parseLines(out).map(({ id }) => id)).toEqual(values.map((_, at) => `question ${at}`));
+  });
+
+  test('says how far it is where no terminal shows a bar', async () => {
+    const model = { name: 'm', version: '1', traffic: { share: 1 }, deadlineMs: 60_000 };
+    let release = () => {};
+    const peer = await openPeer((response, request) => {
+      const answer = json(
+        request.url === '/v1/models'
+          ? { models: [{ ...model, input: { kind: 'text' } }] }
+          : { model: 'm', version: '1', predictions: [] },
+      );
+      if (request.url === '/v1/models') return answer(response, request);
+      release = () => answer(response, request);
+    });
+    const file = writeLines('slow.ndjson', 1);
+    const { child, outcome } = start('score', ['m', file, '--url', peer.url]);
+    // Otherwise, this waits for ever.
+    child.stderr?.on('data', (text) => text.includes('0 of 1 inputs, 0 failed') && release());
+    expect((await outcome).said).toContain('1 scored, 0 failed');
   });
 
   test('has as many pictures in flight as it is told to', async () => {
