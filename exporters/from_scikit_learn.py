@@ -23,8 +23,8 @@ from scipy.sparse import issparse
 from skl2onnx import to_onnx
 from skl2onnx.sklapi import CastTransformer
 from sklearn.base import BaseEstimator, is_classifier, is_clusterer, is_outlier_detector, is_regressor
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import VotingClassifier
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
@@ -32,7 +32,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
-from comparison import compare, difference
+from comparison import compare, difference, rows_of
 from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
@@ -41,11 +41,16 @@ from scikit_inputs import Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
 from scikit_steps import first_step, fitted_in, steps_of
 from scikit_texts import vectorizer_options
+from scikit_wrappers import thresholds_of, turn_back, unwrap
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
 # An example for the manifest is one of so many rows.
 EXAMPLES = 50
+# A larger share of labels that differ is more than that of ties.
+TIES_MAX = 0.02
+# Answers that are a larger multiple of the median are odd ones.
+USUAL_MAX = 1000
 # A label of a classifier of several has this score at least.
 THRESHOLD = 0.5
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -57,7 +62,9 @@ def main():
     warnings.filterwarnings("ignore", "Found unknown categories")
     warnings.filterwarnings("ignore", "X does not have valid feature names")
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # of numbers that a function does not take
-    model = load(arguments.file)
+    original = load(arguments.file)
+    model, wrappers = unwrap(original)
+    prepare(model)
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
     if isinstance(expected, list):
@@ -69,7 +76,11 @@ def main():
     network = convert(model, inputs, rows, expected)
     found = floats(run(network, inputs.feeds(rows)))
     compare(found, expected, f"{len(rows)} sample rows", hint=lambda: inputs.hint(rows, found, expected))
-    save(network, arguments.onnx, labels=getattr(model, "classes_", None), manifest=describe(model, inputs, network, rows))
+    if wrappers:
+        model = original
+        turn_targets_back(model, wrappers, inputs, network, rows)
+    manifest = describe(model, inputs, network, rows, wrappers)
+    save(network, arguments.onnx, labels=getattr(model, "classes_", None), manifest=manifest)
 
 
 def load(file):
@@ -96,7 +107,11 @@ def load(file):
         )
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):
         fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {type(model).__module__}.{type(model).__name__}")
-    model = without_searches(model)
+    return model
+
+
+def prepare(model):
+    """Makes of a model what skl2onnx can convert, or refuses it."""
     for step in steps_of(model):
         if isinstance(step, Pipeline):
             step.steps = [each for each in step.steps if each[1] not in (None, "passthrough")] or step.steps
@@ -109,18 +124,10 @@ def load(file):
     refuse_indicators(model)
     refuse_one_class(model)
     for step in fitted_in(model):
+        if isinstance(step, VotingRegressor) and step.weights is not None:
+            step.weights = np.array(step.weights)  # skl2onnx takes no list
         if package_of(step) and hasattr(step, "n_features_in_"):
             refuse_booster(step)
-    return model
-
-
-def without_searches(model):
-    """Returns the model that a search found, also if it is a step of a pipeline."""
-    if hasattr(model, "best_estimator_"):
-        return without_searches(model.best_estimator_)
-    if isinstance(model, Pipeline):
-        return Pipeline([(name, without_searches(step)) for name, step in model.steps])
-    return model
 
 
 def refuse_hashes(model):
@@ -380,7 +387,7 @@ def refuse_other_scores(model, rows, values):
         what = "which can name several classes of a row"
     elif values.shape[1] == len(model.classes_):
         others = np.mean(model.classes_[values.argmax(axis=1)] != predicted)
-        if others < 0.02:  # ties
+        if others < TIES_MAX:
             return
         what = f"of which the largest is another class than that of predict() for {others:.0%} of the sample"
     else:
@@ -392,19 +399,35 @@ def floats(outputs):
     return next(value for value in outputs.values() if np.asarray(value).dtype.kind == "f")
 
 
-def describe(model, inputs, network, rows):
+def turn_targets_back(model, wrappers, inputs, network, rows):
+    """Lets the network of a regressor inside of a TransformedTargetRegressor answer as that does."""
+    targets = [wrapper.transformer_ for wrapper in wrappers if isinstance(wrapper, TransformedTargetRegressor)]
+    for transformer in targets:
+        turn_back(network, transformer)
+    if targets:
+        found, expected = floats(run(network, inputs.feeds(rows))), answer(model, rows)
+        # One exponential can be so large that all others are as nothing.
+        sizes = np.abs(rows_of(expected)).max(axis=1)
+        usual = ~(sizes > USUAL_MAX * np.nanmedian(sizes))
+        compare(found[usual], expected[usual], f"{usual.sum()} of them, turned back", hint=lambda: inputs.hint(rows, found, expected))
+
+
+def describe(model, inputs, network, rows, wrappers):
     """Returns the sections of the manifest that the file does not tell."""
     for at in gaps_taken(model, inputs, network, rows):
         inputs.columns[at]["missing"] = "NaN"
     manifest = {"input": inputs.manifest}
     if is_classifier(model):
-        if not hasattr(model, "predict_proba"):
+        if wrappers:
+            manifest["output"] = {"threshold": thresholds_of(wrappers[-1])}
+            refuse_other_labels(model, rows, manifest["output"]["threshold"])
+        elif not hasattr(model, "predict_proba"):
             note(f"{type(model).__name__} has no predict_proba, so its scores are decision values and no probabilities")
             manifest["output"] = {"activation": "softmax"}
         elif names_several(model, rows):
             manifest["output"] = {"threshold": THRESHOLD}
-        elif thresholds := thresholds_of(model, rows):
-            manifest["output"] = {"threshold": thresholds}
+        else:
+            note_other_labels(model, rows)
     else:
         if is_outlier_detector(model):
             note("the answer is the decision value, which is below 0 for an outlier")
@@ -415,18 +438,23 @@ def describe(model, inputs, network, rows):
     return {**manifest, "example": example} if example else manifest
 
 
-def thresholds_of(model, rows):
-    """Returns the thresholds of the two classes of a TunedThresholdClassifierCV; None for others."""
-    scores, predicted = answer(model, rows), np.asarray(model.predict(rows))
-    tuned = getattr(model.steps[-1][1] if isinstance(model, Pipeline) else model, "best_threshold_", None)
-    for thresholds in [] if tuned is None else ([1 - tuned, tuned], [tuned, 1 - tuned]):
-        if 0 <= tuned <= 1 and np.array_equal(model.classes_[(scores - thresholds).argmax(axis=1)], predicted):
-            note(f"the labels are those of predict(), by the tuned threshold {tuned:.6g}")
-            return [float(threshold) for threshold in thresholds]
-    others = np.mean(model.classes_[scores.argmax(axis=1)] != predicted)
-    if others >= 0.02:  # ties
+def refuse_other_labels(model, rows, thresholds):
+    """Says the threshold by which a classifier names one of two classes, and fails if others are named by it."""
+    note(f"the labels are those of predict(): {model.classes_[1]} from a score of {thresholds[1]:.6g} on")
+    others = share_of_others(model, rows, thresholds)
+    if others >= TIES_MAX:
+        fail(f"expected labels by the threshold of the model; predict() names others for {others:.0%} of the sample. {OTHERWISE}")
+
+
+def note_other_labels(model, rows):
+    others = share_of_others(model, rows, 0)
+    if others >= TIES_MAX:
         note(f"the label with the highest score is another one than that of predict() for {others:.0%} of the sample")
-    return None
+
+
+def share_of_others(model, rows, thresholds):
+    """Returns the share of rows of which predict() names another class than the one that is most above its threshold."""
+    return np.mean(model.classes_[(answer(model, rows) - thresholds).argmax(axis=1)] != np.asarray(model.predict(rows)))
 
 
 def example_of(model, inputs, network, rows):
@@ -452,6 +480,7 @@ def example_among(model, inputs, network, rows):
     if names_several(model, rows):  # An answer has the labels from the threshold on, perhaps none.
         places = [at for at in places if expected[at].max() > THRESHOLD]
     elif is_classifier(model):
+        # With a threshold, the answer that is expected has the label that is also the most probable one.
         predicted = np.asarray(model.predict(rows))
         places = [at for at in places if model.classes_[expected[at].argmax()] == predicted[at]]
     if not places or expected.shape[1] != (len(model.classes_) if is_classifier(model) else 1):

@@ -5,6 +5,7 @@ from copy import copy
 import numpy as np
 import pandas as pd
 from onnx import TensorProto
+from scipy import special
 from skl2onnx import update_registered_converter
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
@@ -129,17 +130,40 @@ def apply_function(scope, operator, container):
 
 
 FUNCTION_SHAPE = get_shape_calculator("SklearnFunctionTransformer")
-# The operators for a function of NumPy, each with what it gets besides the numbers
+# The operators for a function of NumPy or SciPy, each with what it gets besides the numbers
 FUNCTIONS = {
     None: [],
     np.abs: [("Abs",)],
+    np.exp: [("Exp",)],
+    np.exp2: [("Mul", np.log(2)), ("Exp",)],
+    np.expm1: [("Exp",), ("Sub", 1.0)],
     np.log: [("Log",)],
     np.log10: [("Log",), ("Div", np.log(10))],
     np.log1p: [("Add", 1.0), ("Log",)],
     np.log2: [("Log",), ("Div", np.log(2))],
     np.sqrt: [("Sqrt",)],
     np.square: [("Pow", 2.0)],
+    special.exp10: [("Mul", np.log(10)), ("Exp",)],
+    special.exp2: [("Mul", np.log(2)), ("Exp",)],
+    special.expit: [("Sigmoid",)],
+    special.expm1: [("Exp",), ("Sub", 1.0)],
+    special.log1p: [("Add", 1.0), ("Log",)],
 }
+
+
+def interpolate(cells, points, values, add, constant):
+    """Adds what numpy.interp() does with doubles of [rows, 1], and returns the name of the result."""
+
+    def doubles(value):
+        return constant(value, TensorProto.DOUBLE)
+
+    points, values = np.asarray(points, np.float64), np.asarray(values, np.float64)
+    cells = add("Min", [add("Max", [cells, doubles(points[0])], 13), doubles(points[-1])], 13)
+    is_behind = add("GreaterOrEqual", [cells, doubles([points[1:-1]])], 16)
+    place = add("ReduceSum", [add("Cast", [is_behind], 13, to=TensorProto.INT64), constant([1])], 13, keepdims=1)
+    slopes = np.diff(values) / np.diff(points)
+    start, value, slope = (add("Gather", [doubles(each), place], 13) for each in (points[:-1], values[:-1], slopes))
+    return add("Add", [add("Mul", [add("Sub", [cells, start], 14), slope], 14), value], 14)
 
 
 def classify(scope, operator, container):

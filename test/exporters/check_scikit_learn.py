@@ -14,9 +14,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pandas as pd
+from scipy import special
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MeanShift
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
     BaggingRegressor,
@@ -26,11 +27,12 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     StackingClassifier,
     VotingClassifier,
+    VotingRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, RidgeClassifierCV
-from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
@@ -41,10 +43,14 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     MaxAbsScaler,
+    MinMaxScaler,
     Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
     StandardScaler,
     TargetEncoder,
 )
@@ -193,13 +199,48 @@ def models():
     columns = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("sizes", make_pipeline(marked, StandardScaler()), ["a b"])])
     yield "marked gaps of columns", make_pipeline(columns, LogisticRegression()).fit(ROWS.assign(**{"a b": gaps["a b"]}), CLASSES)
     yield "no gaps to mark", make_pipeline(marked, StandardScaler(), LogisticRegression()).fit(NUMBERS, CLASSES)
+    higher = (NUMBERS["a b"] > 0.7).astype(int)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
-    tuned = TunedThresholdClassifierCV(LogisticRegression(), scoring="recall")
-    yield "a tuned threshold", make_pipeline(StandardScaler(), tuned).fit(NUMBERS, (NUMBERS["a b"] > 0.7).astype(int))
+    values = FixedThresholdClassifier(LogisticRegression(), threshold=-1, response_method="decision_function")
+    yield "a threshold of decision values", values.fit(NUMBERS, higher)
+    yield "a threshold of vectors", FixedThresholdClassifier(LinearSVC(), threshold=0.5).fit(NUMBERS, higher)
+    cubes = TransformedTargetRegressor(Ridge(), func=np.exp, inverse_func=np.cbrt, check_inverse=False)
+    yield "a target of cubes", cubes.fit(NUMBERS, NUMBERS["a b"])
+    normal = QuantileTransformer(n_quantiles=20, output_distribution="normal")
+    yield "a target of quantiles", TransformedTargetRegressor(Ridge(), transformer=normal).fit(NUMBERS, NUMBERS["a b"])
     yield "ridge by a search", make_pipeline(StandardScaler(), RidgeClassifierCV()).fit(NUMBERS, CLASSES)
     yield "outliers", make_pipeline(StandardScaler(), IsolationForest(n_estimators=20, random_state=1)).fit(NUMBERS)
     yield "clusters", make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=1)).fit(NUMBERS)
     yield "clusters without distances", MeanShift().fit(NUMBERS)
+
+
+def wrapped():
+    """Yields models inside of others that change their answer, each with rows of its training."""
+    higher = (NUMBERS["a b"] > 0.7).astype(int)
+    tuned = TunedThresholdClassifierCV(LogisticRegression(), scoring="recall")
+    yield "a threshold that was tuned", make_pipeline(StandardScaler(), tuned).fit(NUMBERS, higher), NUMBERS
+    columns = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"])])
+    first = FixedThresholdClassifier(make_pipeline(columns, LogisticRegression()), threshold=0.2, pos_label=CLASSES[0])
+    yield "a threshold of the first class, of columns", first.fit(ROWS, CLASSES), ROWS
+    # Shares of ten trees are often the threshold itself.
+    trees = FixedThresholdClassifier(RandomForestClassifier(10, max_depth=2, random_state=1), threshold=0.3)
+    yield "a threshold of trees", GridSearchCV(trees, {"threshold": [0.3]}, cv=2).fit(NUMBERS, higher), NUMBERS
+    texts = FixedThresholdClassifier(make_pipeline(TfidfVectorizer(), LogisticRegression()), threshold=0.9)
+    yield "a threshold of texts", texts.fit(TEXTS, np.array(KINDS) == "late"), TEXTS
+    price = np.exp(ROWS["a b"] + (ROWS["ä"] == "x"))
+    for function, back in ((np.log, np.exp), (np.log1p, np.expm1), (np.log2, np.exp2), (np.sqrt, np.square)):
+        turned = TransformedTargetRegressor(make_pipeline(columns, Ridge()), func=function, inverse_func=back)
+        yield f"a target by {function.__name__}", turned.fit(ROWS, price), ROWS
+    logarithm = FunctionTransformer(special.log1p, special.expm1)
+    transformers = StandardScaler(), MinMaxScaler((2, 5)), make_pipeline(logarithm, RobustScaler()), PowerTransformer("box-cox")
+    for transformer in (*transformers, PowerTransformer(), QuantileTransformer(n_quantiles=20)):
+        turned = TransformedTargetRegressor(RandomForestRegressor(5, random_state=1), transformer=transformer)
+        search = GridSearchCV(make_pipeline(StandardScaler(), turned), {"standardscaler__with_std": [True]}, cv=2)
+        name = getattr(transformer, "method", type(transformer).__name__)
+        yield f"a target by {name}", search.fit(NUMBERS, price), NUMBERS
+        price = price - 0.9 if isinstance(transformer, PowerTransformer) else price  # Yeo-Johnson knows signs
+    voters = VotingRegressor([("trees", RandomForestRegressor(5, random_state=1)), ("lines", Ridge())], weights=[1, 3])
+    yield "weighted voters", voters.fit(NUMBERS, price), NUMBERS
 
 
 def rows_of_nulls():
@@ -281,14 +322,25 @@ def boosters():
 
 def apart(model, rows, folder):
     """Returns the largest difference between the network and its original, as a share of the largest answer."""
+    found = scores_of(rows, folder)
+    expected = np.asarray(from_scikit_learn.answer(model, rows))
+    return float(np.abs(found.reshape(expected.shape) - expected).max() / np.abs(expected).max())
+
+
+def other_labels(model, rows, folder, thresholds):
+    """Returns the share of rows whose classes from the thresholds on are not the one that the original names."""
+    reached = scores_of(rows, folder) >= np.float32(thresholds)
+    return float(np.mean((reached != (model.classes_ == np.asarray(model.predict(rows))[:, np.newaxis])).any(axis=1)))
+
+
+def scores_of(rows, folder):
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(string)": object, "tensor(int64)": np.int64}
     inputs = session.get_inputs()
+    rows = pd.DataFrame({"text": rows}) if isinstance(rows, list) else rows
     columns = {given.name: rows if given.name == "row" else rows[[given.name]] for given in inputs}
     feeds = {given.name: columns[given.name].to_numpy().astype(kinds[given.type]) for given in inputs}
-    found = from_scikit_learn.floats(dict(enumerate(session.run(None, feeds))))
-    expected = np.asarray(from_scikit_learn.answer(model, rows))
-    return float(np.abs(found.reshape(expected.shape) - expected).max() / np.abs(expected).max())
+    return from_scikit_learn.floats(dict(enumerate(session.run(None, feeds))))
 
 
 def export(model, folder):
@@ -348,10 +400,13 @@ def faults():
 def main():
     folder = Path(sys.argv[1])
     found = {name: export(model, folder) for name, model in models()}
-    for name, model, rows in [*of_numbers(), *boosters()]:
+    for name, model, rows in [*of_numbers(), *boosters(), *wrapped()]:
         found[name] = export(model, folder)
         if "said" in found[name] and rows is not None:
             found[name]["apart"] = apart(model, rows, folder)
+            thresholds = found[name]["manifest"].get("output", {}).get("threshold")
+            if thresholds is not None:
+                found[name]["otherLabels"] = other_labels(model, rows, folder, thresholds)
     # A pickle that names a class of a package that is not here
     (folder / "model.joblib").write_bytes(b"ccatboost\nCatBoostClassifier\n.")
     found["a package that is not here"] = export_file(folder)

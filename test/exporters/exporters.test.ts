@@ -44,6 +44,8 @@ interface Checked {
   readonly manifest?: unknown;
   /** The difference on rows of the training. */
   readonly apart?: number;
+  /** The share of those rows whose label by the thresholds is not that of predict(). */
+  readonly otherLabels?: number;
 }
 
 async function checkSmallModels(): Promise<Record<string, Checked>> {
@@ -104,6 +106,10 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'columns of voters': 'only at the beginning of a pipeline; got one in or behind a Voting',
       'columns of a calibrated model': 'got one in or behind a CalibratedClassifierCV. Put',
       'columns in columns': 'got one in or behind another ColumnTransformer. Put',
+      'a threshold of decision values': 'Train it again with response_method="predict_proba"',
+      'a threshold of vectors': 'expected a threshold of probabilities; that of FixedThresholdCl',
+      'a target of cubes': 'got the inverse function cbrt. It can be',
+      'a target of quantiles': "got QuantileTransformer(n_quantiles=20, output_distribution='n",
       'texts in a matrix': 'OneHotEncoder was trained with categories. Encode them with',
     };
     for (const [name, reason] of Object.entries(refusals)) {
@@ -114,7 +120,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(25);
+    expect(scored).toHaveLength(40);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }
@@ -176,10 +182,15 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
     }
     expect(others['labels that none has']?.manifest).not.toHaveProperty('example');
-    expect(others['a tuned threshold']?.said).toContain('the labels are those of predict()');
-    expect(others['a tuned threshold']?.manifest).toMatchObject({
-      output: { threshold: [expect.any(Number), expect.any(Number)] },
-    });
+    const thresholds = Object.entries(others).filter(([name]) => name.startsWith('a threshold '));
+    expect(thresholds).toHaveLength(4);
+    for (const [name, { said, otherLabels, manifest }] of thresholds) {
+      expect({ name, otherLabels }).toEqual({ name, otherLabels: 0 });
+      expect(said).toContain('the labels are those of predict()');
+      expect(manifest).toMatchObject({
+        output: { threshold: [expect.any(Number), expect.any(Number)] },
+      });
+    }
     for (const name of ['two numbers', 'clusters']) {
       expect(others[name]?.manifest).toEqual({
         input: {
