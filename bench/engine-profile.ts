@@ -8,6 +8,8 @@ import { countCores } from '../shared/process/processors.js';
 import type { Model } from '../shared/registry/models.js';
 import type { Tensor as WireTensor } from '../shared/tensors/tensors.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
+import { withTokenizer } from '../worker/batch/model-engine.js';
+import type { TokensRunner } from '../worker/batch/tokens.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 
 /** A run of one node of the network. */
@@ -24,9 +26,10 @@ export interface EngineProfile {
 
 /** Scores a batch of the same item again and again. The first run, which allocates memory, does not count. */
 export async function profileEngine(
-  { file, manifest, name }: Model,
+  model: Model,
   options: { item: readonly WireTensor[]; batch: number; threads: number; seconds: number },
 ): Promise<EngineProfile> {
+  const { file, manifest, name } = model;
   const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-profile-'));
   try {
     const session = await InferenceSession.create(file, {
@@ -40,17 +43,25 @@ export async function profileEngine(
       profileFilePrefix: path.join(folder, 'run'),
       extra: { session: { intra_op: { allow_spinning: '0' } } },
     });
-    const inputs = session.inputMetadata.map(describeValue);
+    const network: TokensRunner = {
+      inputs: session.inputMetadata.map(describeValue),
+      async run(batch) {
+        const feeds: Record<string, Tensor> = {};
+        for (const tensor of batch) {
+          const { type, dims, data } = toRuntime(tensor);
+          feeds[tensor.name] = new Tensor(type as 'float32', data as Float32Array, dims);
+        }
+        await session.run(feeds);
+        return { outputs: [], computeMs: 0 };
+      },
+    };
+    const engine = await withTokenizer(network, model);
+    const { inputs } = engine;
     const adapter = makeAdapter(manifest.input, { name, inputs, batch: manifest.batch });
     const items = new Array<readonly WireTensor[]>(options.batch).fill(options.item);
-    const feeds: Record<string, Tensor> = {};
-    for (const tensor of adapter.stack(items)) {
-      const { type, dims, data } = toRuntime(tensor);
-      feeds[tensor.name] = new Tensor(type as 'float32', data as Float32Array, dims);
-    }
     let runs = 0;
     for (const startedAt = performance.now(); ; runs++) {
-      await session.run(feeds);
+      await engine.run(adapter.stack(items), []);
       if (runs > 0 && performance.now() - startedAt >= options.seconds * 1000) break;
     }
     session.endProfiling();

@@ -31,7 +31,7 @@ export function exampleRequest(model: Model): ModelRequest {
     if (!network) throw wrong(`${name}: expected network in its manifest, to ask it with tensors`);
     const inputs = exampleOrSample(manifest).map(({ data, datatype, name: tensor, shape }) => {
       const head = JSON.stringify({ name: tensor, datatype, shape }).slice(0, -1);
-      return `${head},"data":${toJson(datatype, data)}}`;
+      return `${head},"data":[${toJson(datatype, data)}]}`;
     });
     const body = `{"inputs":[${inputs.join(',')}]}`;
     return { pathname: `/v2/models/${name}/infer`, body, headers: uncached };

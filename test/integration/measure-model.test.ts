@@ -7,7 +7,9 @@ import { benchModel } from '../../cli/models/bench.js';
 import { optimizeModel } from '../../cli/models/optimize.js';
 import { profileModel } from '../../cli/models/profile.js';
 import { tuneModel } from '../../cli/models/tune.js';
+import { addEmbeddingModel } from '../embedding-model.js';
 import { root } from '../harness.js';
+import { addEcho } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 /** Returns a folder of models with the table of this repository. */
@@ -44,6 +46,14 @@ test('profile names the slowest operators with their shares', async () => {
   expect(runs).toBeGreaterThan(0);
 });
 
+test('profile takes the texts of a network of tokens', async () => {
+  const directory = makeFolder({ '.keep': '' });
+  addEmbeddingModel(directory, 'embeddings');
+  const output = await run(directory, profileModel, 'embeddings', '--seconds', '0.05', '--json');
+  const { operators } = JSON.parse(output);
+  expect(operators.map(({ operator }: { operator: string }) => operator)).toContain('Gather');
+});
+
 test('profile says where the largest batch comes from', async () => {
   const profiled = run(makeModels(), profileModel, 'breast-cancer', '--batch', '100000');
   await expect(profiled).rejects.toThrow(
@@ -63,6 +73,20 @@ test('bench asks a model through the real path', async () => {
   });
   expect(JSON.parse(output).levels[1].perSecond).toBeGreaterThan(0);
 });
+
+test.each(['FP32', 'INT64', 'BOOL', 'BYTES'] as const)(
+  'bench asks a model of tensors, of %s, with a sample',
+  async (datatype) => {
+    const directory = makeFolder({ '.keep': '' });
+    const name = addEcho(directory, datatype);
+    const output = await run(
+      directory,
+      benchModel,
+      ...[name, '--clients', '1', '--seconds', '0.1', '--json'],
+    );
+    expect(JSON.parse(output).levels).toMatchObject([{ clients: 1, refused: 0 }]);
+  },
+);
 
 const quickly = ['--batches', '1,2', '--threads', '1', '--seconds', '0.02', '--clients-max', '1'];
 

@@ -16,7 +16,7 @@ import { withEmbedding } from './embedding.js';
 import { UnfitNetwork } from './network.js';
 import { openPython } from './python.js';
 import { openTokenizer, UnfitTokenizer } from './tokenizer.js';
-import { withTokens } from './tokens.js';
+import { type TokensRunner, withTokens } from './tokens.js';
 
 /**
  * Loads the model into an engine. Its errors name the model.
@@ -88,12 +88,24 @@ function openBare(
 }
 
 async function dress(engine: Engine, model: Model): Promise<Engine> {
-  const { input, output } = model.manifest;
-  const pooled = output.kind === 'embedding' ? withEmbedding(engine, output) : engine;
+  const { output } = model.manifest;
+  return withTokenizer(output.kind === 'embedding' ? withEmbedding(engine, output) : engine, model);
+}
+
+/**
+ * Puts the tokenizer of a model before what runs its network, if its manifest names one.
+ * @throws ScorelineError `model_file_wrong` if the tokenizer cannot be read
+ * @throws UnfitNetwork if the network does not take its tokens
+ */
+export async function withTokenizer<Runner extends TokensRunner>(
+  engine: Runner,
+  model: Model,
+): Promise<Runner> {
+  const { input } = model.manifest;
   const file = tokenizerOf(model);
-  if (file === undefined || input.kind !== 'text' || !input.tokensMax) return pooled;
+  if (file === undefined || input.kind !== 'text' || !input.tokensMax) return engine;
   try {
-    return withTokens(pooled, await openTokenizer(file, input.tokensMax));
+    return withTokens(engine, await openTokenizer(file, input.tokensMax));
   } catch (thrown) {
     if (!(thrown instanceof UnfitTokenizer)) throw thrown;
     throw new ScorelineError('model_file_wrong', `source.tokenizer: ${file} ${thrown.message}.`);

@@ -26,8 +26,14 @@ interface Place {
   readonly value: TensorValue;
 }
 
+/** What runs a network that takes tokens. */
+export type TokensRunner = Pick<Engine, 'inputs' | 'run'>;
+
 /** @throws UnfitNetwork if the network does not take tokens, or takes something else besides */
-export function withTokens(engine: Engine, tokenizer: TextTokenizer): Engine {
+export function withTokens<Runner extends TokensRunner>(
+  engine: Runner,
+  tokenizer: TextTokenizer,
+): Runner {
   const places = placesOf(engine.inputs);
   const fixed = widthOf(places);
   if (fixed !== undefined && fixed < tokenizer.tokensMax) {
@@ -41,7 +47,7 @@ export function withTokens(engine: Engine, tokenizer: TextTokenizer): Engine {
   return {
     ...engine,
     inputs: [{ name: text, datatype: 'BYTES', type: 'string', shape: ['N'] }],
-    run: async ([texts], outputNames) => {
+    run: async ([texts]: readonly Tensor[], outputNames: readonly string[]) => {
       const rows = decodeStrings((texts as Tensor).data);
       const tokens = await tokenizer.encode(rows);
       const width = fixed ?? Math.max(...tokens.map(({ ids }) => ids.length));
