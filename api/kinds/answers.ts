@@ -4,6 +4,7 @@
 import { tensorsOfHead } from '../../shared/manifest/heads.js';
 import type { Model } from '../../shared/registry/models.js';
 import { isKnown } from '../../shared/tensors/scores.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { ScoredReply, Timing } from '../../shared/wire/reply.js';
 import { type InputKinds, kindsOf, outputKinds } from './kinds.js';
 
@@ -22,9 +23,15 @@ export function writeNativeAnswer(
   const saysKnown = 'known' in scores && scores.known !== undefined;
   const known = saysKnown ? `,"known":${isKnown(reply.outputs)}` : '';
   const id = JSON.stringify(name ?? reply.id);
-  const predictions = output.writePredictions(reply.outputs, model.labels);
+  const predictions = output.writePredictions(answered(model, reply), model.labels);
   const further = model.heads.length === 0 ? '' : `,"outputs":${writeHeads(model, reply)}`;
   return `${beginningOf(model)}${id}${known},"predictions":${predictions}${further},"timing":${writeTiming(reply.timing)}}`;
+}
+
+/** A tensor of an answer has a first dimension that counts inputs, also where those of the network have none. */
+function answered({ manifest: { batch } }: Model, { outputs }: ScoredReply): readonly Tensor[] {
+  if (batch.dimension === 'first') return outputs;
+  return outputs.map((tensor) => ({ ...tensor, shape: [1, ...tensor.shape] }));
 }
 
 const beginnings = new WeakMap<Model, string>();
@@ -65,7 +72,10 @@ export function writeReferenceAnswer(
   { replies, names, ms }: { replies: readonly ScoredReply[]; names: readonly string[]; ms: number },
 ): string {
   const { output } = kindsOf(kinds, model);
-  const results = replies.map(({ outputs }, index) => ({ name: names[index] ?? '', outputs }));
+  const results = replies.map((reply, index) => ({
+    name: names[index] ?? '',
+    outputs: answered(model, reply),
+  }));
   const result = output.referenceResult(results, model.labels);
   // The reference has no such key, so its clients get it only when there is something to say.
   const known = replies.every(({ outputs }) => isKnown(outputs)) ? '' : ',"known":false';

@@ -57,8 +57,9 @@ export interface Hints {
 }
 
 /** Guesses by the values of a network, and by what its exporter, the files beside it and the user say. */
-export function guess(values: Values, hints: Hints): Guess | Fault {
+export function guess(given: Values, hints: Hints): Guess | Fault {
   const { wanted } = hints;
+  const values = withRows(given, hints);
   // Somebody who wants another kind knows better.
   const told =
     hints.told && (wanted ?? hints.told.input.kind) === hints.told.input.kind
@@ -71,7 +72,13 @@ export function guess(values: Values, hints: Hints): Guess | Fault {
     };
   }
   const { kind, reason } = choose(wanted, told) ?? kindOf(values, hints);
-  if (kind === 'tensors') return asTensors(values, reason);
+  if (kind === 'tensors') return asTensors(given, reason);
+  if (kind === 'image' && !told) {
+    const found = findBoxes(values, hints);
+    const input = found && imageOf(values.inputs, hints);
+    if (found && input)
+      return 'fault' in input ? input : asBoxes({ kind, reason }, { input, values, boxes: found });
+  }
   const { inputs } = values;
   const fixed = inputs[0]?.shape[0];
   if (!isOpen(fixed) && fixed !== 1) {
@@ -90,6 +97,55 @@ function asTensors(values: Values, reason: string): Guess {
     ...{ kind: 'tensors', reason, remarks: [], input: { kind: 'tensors' } },
     ...{ output: { kind: 'tensors' }, outputs: {}, size: undefined, tokenizer: undefined },
     batch: batchOf(values),
+  };
+}
+
+/** Detectors of torchvision take one picture, [3,height,width]. It is guessed like a batch of one. */
+function withRows(values: Values, hints: Hints): Values {
+  const [only] = values.inputs;
+  const { length, 0: channels } = only?.shape ?? [];
+  if (!only || length !== 3 || channels !== 3 || hints.wanted === 'tensors') return values;
+  const inputs = [{ ...only, shape: [1, ...only.shape] }, ...values.inputs.slice(1)];
+  return findBoxes(values, hints)?.areOfOne ? { ...values, inputs } : values;
+}
+
+/** Boxes in a picture, as a detector finds them. */
+interface Boxes {
+  readonly name: string;
+  /** Whether they are those of one picture, and as many as it has. */
+  readonly areOfOne: boolean;
+}
+
+/** Finds the boxes among the outputs: four numbers each, beside outputs with as many scores or labels. */
+function findBoxes({ inputs, outputs }: Values, hints: Hints): Boxes | undefined {
+  const { kind = 'tensors', tensor } = sectionOf(hints.settings, 'output');
+  if (hints.hasLabels || kind !== 'tensors' || tensor !== undefined) return undefined;
+  const rows = inputs[0]?.shape[0];
+  for (const boxes of outputs) {
+    const { name, shape } = boxes;
+    const count = shape.at(-2);
+    const areOfOne = shape.length === 2;
+    if (shape.at(-1) !== 4 || shape.length > 3 || (areOfOne && count === rows)) continue;
+    const isBeside = ({ shape: other }: TensorValue) =>
+      other.length === shape.length - 1 && other.at(-1) === count;
+    const others = outputs.filter((output) => output !== boxes);
+    if (others.some(isBeside)) return { name, areOfOne };
+  }
+  return undefined;
+}
+
+function asBoxes(
+  start: Omit<Start, 'batch'>,
+  { input, values, boxes: { name, areOfOne } }: { input: Given; values: Values; boxes: Boxes },
+): Guess {
+  const batch = areOfOne ? 'none' : batchOf(values);
+  const why = areOfOne
+    ? `${name} has the boxes in one picture, as many as it finds. So batch is none: each picture is a run of its own`
+    : `${name} has the boxes in each picture`;
+  return {
+    ...{ ...start, input: input.section, output: { kind: 'tensors' }, outputs: {} },
+    ...{ size: undefined, tokenizer: undefined, batch },
+    remarks: [...input.remarks, ['answer', `all outputs of the network, since ${why}`]],
   };
 }
 
@@ -181,11 +237,17 @@ function choose(wanted: Kind | undefined, told: Told | undefined) {
 
 function kindOf(
   { inputs, outputs }: Values,
-  { companions, columns }: Hints,
+  { companions, columns, settings }: Hints,
 ): { kind: Kind; reason: string } {
   const [only] = inputs;
-  if (inputs.length === 1 && only && pictureOf(only)) {
+  if (inputs.length === 1 && only && pictureOf(only, settings)) {
     return { kind: 'image', reason: `its only input is a picture, ${show(only)}` };
+  }
+  if (inputs.length === 1 && only && pictureOf(only, anySize)) {
+    return {
+      kind: 'tensors',
+      reason: `its only input, ${show(only)}, does not say how large it is. If it is a picture: ${sizeRemedy}`,
+    };
   }
   if (takesTokens(inputs)) {
     const what = `its inputs are the tokens of a text, ${inputs.map(({ name }) => name).join(', ')}`;
@@ -255,8 +317,13 @@ function tokensOf(
 
 function imageOf(inputs: readonly TensorValue[], hints: Hints): Given | Fault {
   const [only] = inputs;
-  const picture = inputs.length === 1 && only ? pictureOf(only) : undefined;
+  const picture = inputs.length === 1 && only ? pictureOf(only, hints.settings) : undefined;
   if (!picture) {
+    if (inputs.length === 1 && only && pictureOf(only, anySize)) {
+      return {
+        fault: `expected the size of the pictures; got ${show(only)}. Say it: ${sizeRemedy}`,
+      };
+    }
     return {
       fault: `expected one input of float32, float16 or uint8 for pictures, as [N,3,height,width] or [N,height,width,3], or with 1 in place of 3; got ${inputs.map(show).join(', ')}. Serve it with --kind tensors`,
     };
@@ -326,14 +393,19 @@ function columnsOf(input: TensorValue): { name: string; datatype: string }[] {
  * The numbers of pixels are guessed by the framework: networks of PyTorch have the channels first, and mostly
  * ImageNet's mean and deviation; those of Keras have them last.
  */
-function pictureOf({ datatype, shape }: TensorValue): Record<string, unknown> | undefined {
+function pictureOf(
+  { datatype, shape }: TensorValue,
+  settings: Settings,
+): Record<string, unknown> | undefined {
   const numbers = { FP32: 'float32', FP16: 'float16', UINT8: 'uint8' }[String(datatype)];
-  const [, first, second, third] = shape.map(sizeOf);
-  if (shape.length !== 4 || !numbers || !first || !second || !third) return undefined;
+  const [, first = 0, second = 0, third = 0] = shape.map(sizeOf);
   const layout = isChannels(third) ? 'nhwc' : isChannels(first) ? 'nchw' : undefined;
-  if (!layout) return undefined;
+  if (shape.length !== 4 || !numbers || !layout) return undefined;
   const isPlanar = layout === 'nchw';
-  const [height, width, channels] = isPlanar ? [second, third, first] : [first, second, third];
+  const [high, wide, channels] = isPlanar ? [second, third, first] : [first, second, third];
+  const set = sectionOf(settings, 'input');
+  const [height, width] = [high || set.height, wide || set.width];
+  if (!height || !width) return undefined;
   const scaling = isPlanar && channels === 3 ? imagenet : { scale: 1 / 255 };
   return {
     ...{ width, height, tensor: `${numbers}-${layout}` },
@@ -341,6 +413,10 @@ function pictureOf({ datatype, shape }: TensorValue): Record<string, unknown> | 
     ...(numbers !== 'uint8' && scaling),
   };
 }
+
+/** Networks of convolutions may take pictures of any size. The manifest says which one they get. */
+const anySize: Settings = { input: { width: 1, height: 1 } };
+const sizeRemedy = '--set input.width=640 --set input.height=640';
 
 function isChannels(size: number): boolean {
   return size === 1 || size === 3;

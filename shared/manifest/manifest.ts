@@ -139,7 +139,7 @@ const batchSchema = z
       .enum(['first', 'none'])
       .default('first')
       .describe(
-        'Which dimension of inputs and outputs counts items. With `none`, each request is a run of its own. `batch: none` is short for it.',
+        'Which dimension of inputs and outputs counts items. With `none`, each input is a run of its own, and the output is of the kind `tensors`. `batch: none` is short for it.',
       ),
   })
   .refine(({ max, dimension }) => max === 1 || dimension === 'first', {
@@ -320,10 +320,17 @@ export const manifestSchema = z
     path: ['outputs'],
     message: 'expected none for an input of the kind tensors, whose answers have all outputs',
   })
-  .refine(({ input, batch }) => input.kind === 'tensors' || batch.dimension === 'first', {
-    path: ['batch'],
-    message: 'expected a batch dimension, since its input is not of the kind tensors',
+  .refine(({ output, batch }) => output.kind === 'tensors' || batch.dimension === 'first', {
+    path: ['output', 'kind'],
+    message: 'expected tensors with batch: none, since the outputs then have no row for each input',
   })
+  .refine(
+    ({ outputs, batch }) => batch.dimension === 'first' || Object.keys(outputs).length === 0,
+    {
+      path: ['outputs'],
+      message: 'expected none with batch: none, whose answers have all outputs',
+    },
+  )
   .refine((manifest) => hasTokenizer(manifest) === takesTokens(manifest), {
     path: ['input', 'tokensMax'],
     message:

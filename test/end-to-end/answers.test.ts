@@ -49,6 +49,19 @@ function addMeans(
   writeFileSync(path.join(directory, name, 'two.txt'), 'dark\nbright\n');
 }
 
+/** The places of what is bright: as many columns as there are, and a row for each dimension of the network's input. */
+function addFinder(directory: string, name: string, rows: readonly number[]): void {
+  addTensorModel(directory, {
+    name,
+    nodes: [node('Relu', ['pixels'], ['bright']), node('NonZero', ['bright'], ['places'])],
+    network: {
+      inputs: [declared('pixels', 'FP32', [...rows, height, width, 3])],
+      outputs: [declared('places', 'INT64', [rows.length + 3, -1])],
+    },
+    changes: { input: centred, output: { kind: 'tensors' }, batch: 'none' },
+  });
+}
+
 const directory = writeFolder({});
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 /** What the networks compute of the picture. */
@@ -106,9 +119,15 @@ beforeAll(async () => {
   addMeans(directory, 'tensors', { input: centred, output: { kind: 'tensors' } });
   const single = { input: { ...picture, scale: 1 }, output: { kind: 'tensors' } };
   addMeans(directory, 'single', { ...single, batch: { max: 1 } }, 1);
+  for (const [name, rows] of [
+    ['found', [-1]],
+    ['found-in-one', []],
+  ] as const) {
+    addFinder(directory, name, rows);
+  }
   service = await startService({
     redisUrl: redis.url,
-    models: 'keras,tags,binary,heads,number,tensors,single',
+    models: 'keras,tags,binary,heads,number,tensors,single,found,found-in-one',
     environment: { MODELS_DIR: directory },
   });
 });
@@ -221,6 +240,29 @@ describe('a picture is answered', () => {
       );
       expect(answer.body.timing.batchSize).toBe(1);
     }
+  });
+
+  test.each([
+    ['found', [1]],
+    ['found-in-one', []],
+  ])('with as many places as %s finds in it, the same by either way', async (model, rows) => {
+    const [{ body: first }, { body: second }] = await Promise.all([score(model), score(model)]);
+    expect(first.predictions).toEqual(second.predictions);
+    const [{ name, shape, data }] = first.predictions;
+    const count = data.length / (rows.length + 3);
+    expect([name, shape]).toEqual(['places', [rows.length + 3, count]]);
+    expect(count).toBeGreaterThan(0);
+    const reference = await post(`${service.url}/score?model=${model}`, {
+      input: { picture: file.toString('base64') },
+    });
+    expect(reference.body.result[0]).toEqual({ picture: first.predictions });
+    const pixels = new Array(3 * width * height).fill(-1).fill(1, 0, 2);
+    const { body: asked } = await post(`${service.url}/v2/models/${model}/infer`, {
+      inputs: [
+        { name: 'pixels', datatype: 'FP32', shape: [...rows, height, width, 3], data: pixels },
+      ],
+    });
+    expect(asked.outputs).toMatchObject([{ name: 'places', shape: [rows.length + 3, 2] }]);
   });
 });
 

@@ -7,6 +7,7 @@ import { readManifest } from '../../shared/manifest/file.js';
 import { add, addByCommand, addIn, expectRefusal } from '../add-model.js';
 import { root } from '../harness.js';
 import {
+  bigints,
   elementTypes,
   externalTensor,
   field,
@@ -33,6 +34,8 @@ const colours = onnxModel({
   inputs: [value('picture', float, ['N', 3, 8, 6])],
   outputs: [value('scores', float, ['N', 3])],
 });
+/** An index. */
+const first = tensor('first', long, [], bigints([0n]));
 const named = withMetadata(colours, 'names', `{0: 'red', 1: "green's", 2: 'dark blue'}`);
 
 describe('npm run models -- add', () => {
@@ -127,6 +130,72 @@ describe('npm run models -- add', () => {
     expect(code).toBe(0);
     const { input, output } = readManifest(path.join(folder, 'models/mask'));
     expect([input.kind, output.kind]).toEqual(['image', 'tensors']);
+  });
+
+  test.each<[string, (number | string)[], string[], unknown]>([
+    ['a batch', ['N', 3, 8, 6], [], 'none'],
+    ['one picture', [3, 8, 6], [], 'none'],
+    ['one picture of any size', [3, 'h', 'w'], ['input.width=6', 'input.height=8'], 'none'],
+  ])('answers with the boxes that a detector finds in %s', async (_what, shape, set) => {
+    const network = onnxModel({
+      nodes: [
+        node('NonZero', ['picture'], ['places']),
+        node('Gather', ['places', 'corners'], ['edges'], integer('axis', 0)),
+        node('Transpose', ['edges'], ['turned']),
+        node('Cast', ['turned'], ['boxes'], integer('to', float)),
+        node('Gather', ['boxes', 'first'], ['scores'], integer('axis', 1)),
+      ],
+      constants: [tensor('corners', long, [4], bigints([1n, 2n, 1n, 2n])), first],
+      inputs: [value('picture', float, shape)],
+      outputs: [value('boxes', float, ['n', 4]), value('scores', float, ['n'])],
+    });
+    const settings = set.flatMap((each) => ['--set', each]);
+    const { code, said, folder } = await add({ 'd.onnx': network }, 'd.onnx', ...settings);
+    expect(said).toContain(
+      'boxes has the boxes in one picture, as many as it finds. So batch is none',
+    );
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/d'))).toMatchObject({
+      input: { kind: 'image', width: 6, height: 8 },
+      output: { kind: 'tensors' },
+      outputs: {},
+      batch: { dimension: 'none' },
+    });
+  });
+
+  test('answers with boxes and scores where each picture has as many', async () => {
+    const network = onnxModel({
+      nodes: [
+        node('Reshape', ['picture', 'sizes'], ['boxes']),
+        node('Gather', ['boxes', 'first'], ['scores'], integer('axis', 2)),
+      ],
+      constants: [tensor('sizes', long, [3], bigints([0n, 36n, 4n])), first],
+      inputs: [value('picture', float, ['N', 3, 8, 6])],
+      outputs: [value('boxes', float, ['N', 36, 4]), value('scores', float, ['N', 36])],
+    });
+    const { code, said, folder } = await add({ 'd.onnx': network }, 'd.onnx');
+    expect(said).toContain('boxes has the boxes in each picture');
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/d'))).toMatchObject({
+      output: { kind: 'tensors' },
+      outputs: {},
+      batch: { max: 32 },
+    });
+  });
+
+  test('asks how large the pictures are that a network takes in any size', async () => {
+    const network = onnxModel({
+      nodes: [node('Identity', ['picture'], ['mask'])],
+      inputs: [value('picture', float, ['N', 3, 'h', 'w'])],
+      outputs: [value('mask', float, ['N', 3, 'h', 'w'])],
+    });
+    const { said } = await add({ 'm.onnx': network }, 'm.onnx', '--kind', 'image');
+    expect(said).toContain('Say it: --set input.width=640 --set input.height=640');
+    const size = ['--set', 'input.width=6', '--set', 'input.height=8'];
+    const { code, folder } = await add({ 'm.onnx': network }, 'm.onnx', ...size);
+    expect(code).toBe(0);
+    const { input } = readManifest(path.join(folder, 'models/m'));
+    expect(input).toMatchObject({ kind: 'image', width: 6, height: 8 });
   });
 
   test('makes a model of texts, and numbers its classes if it has no labels', async () => {

@@ -201,6 +201,28 @@ describe('images', () => {
     }
   });
 
+  test.each([
+    ['without a dimension that counts pictures', [3, 1, 2]],
+    ['with a batch of one', [1, 3, 1, 2]],
+  ])('go one by one to a network %s', (_what, shape) => {
+    const kind = imageInput({ width: 2, height: 1 }, 'uint8-nchw');
+    const inputs = [value('picture', 'UINT8', shape)];
+    const adapter = makeAdapter(kind, {
+      ...{ name: 'sample', inputs },
+      batch: { max: 1, dimension: 'none' },
+    });
+    const planes = Uint8Array.from([1, 4, 2, 5, 3, 6]);
+    for (const item of [
+      [pixels(Uint8Array.from([1, 2, 3, 4, 5, 6]), [1, 1, 2, 3])],
+      [pixels(planes, shape)],
+    ]) {
+      expect(adapter.countRows(item)).toBe(1);
+      const [stacked] = adapter.stack([item]);
+      expect(stacked).toMatchObject({ name: 'picture', datatype: 'UINT8', shape });
+      expect([...(stacked?.data ?? [])]).toEqual([...planes]);
+    }
+  });
+
   test('require a network of their size and type', () => {
     const input = imageInput({ width: 2, height: 1 }, 'uint8-nhwc');
     for (const network of [

@@ -256,9 +256,13 @@ describe('a wrong manifest', () => {
     },
     'output.labels: expected the file with the questions and answers, since its kind is ranking; got nothing':
       { output: { kind: 'ranking' } },
-    'batch: expected a batch dimension, since its input is not of the kind tensors; got "none"': {
-      batch: 'none',
-    },
+    'output.kind: expected tensors with batch: none, since the outputs then have no row for each input; got "classification"':
+      { batch: 'none' },
+    'outputs: expected none with batch: none, whose answers have all outputs; got {"size":{"kind":"tensors"}}':
+      {
+        ...{ batch: 'none', output: { kind: 'tensors' }, outputs: { size: { kind: 'tensors' } } },
+        example: undefined,
+      },
     'network.inputs: expected each name once; got [{"name":"in","datatype":"FP32","shape":[-1]},{"name":"in","datatype":"FP32",...':
       { network: { inputs: [declared, declared], outputs: [declared] } },
     'network.inputs.0.shape.0: expected number to be >=-1; got -2': {

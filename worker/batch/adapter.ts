@@ -4,6 +4,7 @@
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
 import { isOpen, takesSize } from '../../shared/tensors/network.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeImageAdapter } from './images.js';
 import { makeTensorsAdapter, makeWholeTensorsAdapter } from './named.js';
@@ -23,14 +24,37 @@ export interface AdaptedModel {
  */
 export function makeAdapter(kind: Manifest['input'], model: AdaptedModel): Adapter {
   try {
-    if (model.batch.dimension === 'none') return makeWholeTensorsAdapter(model.inputs);
-    const adapter = makeForKind(kind, model.inputs);
-    checkBatch(kind, model);
-    return adapter;
+    if (model.batch.dimension === 'first') return makeBatching(kind, model);
+    if (kind.kind === 'tensors') return makeWholeTensorsAdapter(model.inputs);
+    const isPicture = kind.kind === 'image' && model.inputs[0]?.shape.length === 3;
+    if (!isPicture) return makeBatching(kind, model);
+    return withoutRows(makeBatching(kind, { ...model, inputs: model.inputs.map(widen) }));
   } catch (thrown) {
     if (!(thrown instanceof UnfitNetwork)) throw thrown;
     throw new ScorelineError('model_file_wrong', `${model.name}: ${thrown.message}`);
   }
+}
+
+function makeBatching(kind: Manifest['input'], model: AdaptedModel): Adapter {
+  const adapter = makeForKind(kind, model.inputs);
+  checkBatch(kind, model);
+  return adapter;
+}
+
+/** Makes the adapter of a network that takes one picture, without a dimension that counts pictures. */
+function withoutRows({ countRows, stack }: Adapter): Adapter {
+  const widenAll = (inputs: readonly Tensor[]) =>
+    inputs.map((tensor) => (tensor.shape.length === 3 ? widen(tensor) : tensor));
+  return {
+    countRows: (inputs) => countRows(widenAll(inputs)),
+    stack: (items) =>
+      stack(items.map(widenAll)).map((tensor) => ({ ...tensor, shape: tensor.shape.slice(1) })),
+  };
+}
+
+/** Adds a first dimension that counts rows. */
+function widen<T extends { readonly shape: readonly (number | string)[] }>(value: T): T {
+  return { ...value, shape: [1, ...value.shape] };
 }
 
 function makeForKind(kind: Manifest['input'], inputs: readonly TensorValue[]): Adapter {

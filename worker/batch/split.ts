@@ -14,7 +14,7 @@ export function split(output: Tensor, rows: readonly number[]): Tensor[] {
   if (shape[0] !== total) {
     throw new ScorelineError(
       'model_output_mismatch',
-      `Expected ${total} rows in the output ${JSON.stringify(name)}, one for each row of the inputs; got ${shape[0] ?? 'a tensor without rows'}.`,
+      `Expected ${total} rows in the output ${JSON.stringify(name)}, one for each row of the inputs; got ${shape[0] ?? 'a tensor without rows'}. If its rows are something else, such as the boxes in a picture, set output: { kind: tensors } and batch: none.`,
     );
   }
   const offsets = rowOffsets(output, total);

@@ -69,7 +69,7 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
 const fixedRemark = '# The file fixes the first dimension, so inputs are scored one by one.';
 
 const noBatchRemark =
-  '# Not every input and output has a first dimension that varies, so requests are scored one by one.';
+  '# Not every input and output has a first dimension that counts inputs, so requests are scored one by one.';
 
 /** Shows the form of an example. */
 function formOfExample(input: Section, answer: Section): string {
