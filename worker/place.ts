@@ -27,6 +27,7 @@ import { makeQueue } from './queue/redis-queue.js';
 import { makeSendReplies } from './queue/replies.js';
 import { makeResults } from './queue/results.js';
 import { ItemTraces } from './traces/items.js';
+import { unless } from './unless.js';
 
 /** A busy machine may hold a job for longer than expected by this much. */
 const heldSpareMs = 30_000;
@@ -57,7 +58,7 @@ export interface Place {
   resume(): void;
   /**
    * Takes no more jobs, finishes the held ones or hands them back after `graceMs`, and unloads the
-   * model. A program that is still loading is ended.
+   * model. A program that is not warm yet is ended at once.
    */
   close(graceMs: number): Promise<void>;
   /** The device that the model runs on, once it is loaded. */
@@ -84,21 +85,22 @@ export function openPlace(options: {
   guard: Guard;
 }): Place {
   const { model, log } = options;
-  const closing = new AbortController();
-  const { signal } = closing;
+  /** Aborted if the place is closed before its model is warm. */
+  const loading = new AbortController();
   let taken: Taken | undefined;
   let loaded: LoadedScorer | undefined;
   let isLost = false;
+  let isClosed = false;
   const onLost = (reason: string) => {
-    if (!isLost && !signal.aborted) options.onLost(reason);
+    if (!isLost && !isClosed) options.onLost(reason);
     isLost = true;
   };
-  const warm = warmUp({ ...options, onLost, signal }).then((scorer) => {
+  const warm = warmUp({ ...options, onLost, signal: loading.signal }).then((scorer) => {
     loaded = scorer;
     return scorer;
   });
   const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) => {
-    if (!signal.aborted) taken = takeJobs(model, scorer, connections, log);
+    if (!isClosed) taken = takeJobs(model, scorer, connections, log);
   });
   const open = taking.then(() => taken?.announced);
   // Startup awaits the first models. Nobody awaits a model that is added later.
@@ -111,15 +113,11 @@ export function openPlace(options: {
     withdraw: async () => taken?.presence.withdraw(),
     resume: () => taken?.presence.resume(),
     close: async (graceMs) => {
-      closing.abort();
-      const unload = async () => {
-        await taking.catch(() => {});
-        await taken?.close(graceMs);
-        await warm.then((scorer) => scorer.close()).catch(() => {});
-      };
-      // A program that is not warm ends with its worker. ONNX Runtime would abort the process.
-      const isWaitedFor = loaded !== undefined || model.manifest.engine === 'onnx';
-      await (isWaitedFor ? unload() : void unload());
+      isClosed = true;
+      if (!loaded) loading.abort(new Error('The place is closed.'));
+      await taking.catch(() => {});
+      await taken?.close(graceMs);
+      await warm.then((scorer) => scorer.close()).catch(() => {});
     },
     device: () => loaded?.device,
     loadMs: () => loaded?.loadMs,
@@ -142,8 +140,8 @@ async function warmUp({
 }): Promise<LoadedScorer> {
   const { name, version } = model;
   const before = stampFiles(model);
-  await ensureModelFiles(model, log);
-  signal.throwIfAborted();
+  // What is downloaded now is there for the next load.
+  await unless(signal, ensureModelFiles(model, log));
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();
   let isWarm = false;
@@ -155,7 +153,11 @@ async function warmUp({
     else if (isWarm) onLost(reason);
     else lostBecause ??= reason;
   };
-  const open = () => openScorer(model, log, { onLost: lose, signal, rehearse });
+  const open = () =>
+    openScorer(model, log, {
+      ...{ onLost: lose, signal },
+      rehearse: (...tried) => unless(signal, rehearse(...tried)),
+    });
   const scorer = await guard.load(model, open).finally(release);
   isWarm = true;
   if (lostBecause !== undefined) {

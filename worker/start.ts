@@ -54,6 +54,7 @@ export async function startWorker(
   const health = new WorkerHealth();
   const { PROBE_PORT } = configuration;
   const watched = await openWatch(PROBE_PORT, health, telemetry);
+  signal.throwIfAborted();
   const instruments = watched?.instruments;
   const choice: ModelChoice = {
     directory: configuration.MODELS_DIR,
@@ -68,7 +69,6 @@ export async function startWorker(
     connect = resolve;
   });
   const guard = new Guard({ cache: choice.cache, abandon });
-  signal.addEventListener('abort', () => guard.leave());
   const room = new MemoryRoom();
   const shared = { connections, log, abandon, rehearse: makeRehearse(), room, guard };
   const places: Places = new Places({
@@ -77,6 +77,11 @@ export async function startWorker(
       openPlace({ model, ...shared, onLost: (reason) => void rollout.lose(model, reason) }),
     onClosed:
       instruments && makeDepartures(instruments, () => places.all.map(({ model }) => model)),
+  });
+  signal.addEventListener('abort', () => {
+    guard.leave();
+    // Ends the programs of a start under way.
+    void places.closeAll();
   });
   for (const model of collected.models) places.open(model);
   const first = places.all;
@@ -93,7 +98,7 @@ export async function startWorker(
     everyMs: configuration.MODELS_LOOK_MS,
   });
   const reportAll = (failed: readonly Failed[]) => reportFaults({ redis, keys }, failed);
-  const loaded = leaveOutFailed(places, reportAll).then((begun) => {
+  const loaded = leaveOutFailed(places, reportAll, signal).then((begun) => {
     guard.serve();
     logLeftOut(log, isReported ? begun.failed : [...collected.leftOut, ...begun.failed]);
     // From now on a probe finds what is missing: Redis.
@@ -179,11 +184,12 @@ interface Begun {
 /**
  * Waits until each network is warm or has failed, and one model is warm. Closes the places of those that have failed.
  * @param reportAll is called if all have failed
- * @throws ScorelineError if all have failed
+ * @throws ScorelineError if all have failed; the reason of the signal if that is aborted
  */
 async function leaveOutFailed(
   places: Places,
   reportAll: (failed: readonly Failed[]) => Promise<void>,
+  signal: AbortSignal,
 ): Promise<Begun> {
   const all: readonly Place[] = places.all;
   const loading = new Set(all);
@@ -195,6 +201,8 @@ async function leaveOutFailed(
   // All must have settled: a process that exits while a network loads is aborted by ONNX Runtime.
   await Promise.all(settled.filter((_, at) => all[at]?.model.manifest.engine === 'onnx'));
   await Promise.any(all.map(({ warm }) => warm)).catch(() => Promise.all(settled));
+  // What has not been loaded is no fault of its model.
+  signal.throwIfAborted();
   const failed = all.flatMap((place) => {
     const error = errors.get(place);
     if (!error) return [];

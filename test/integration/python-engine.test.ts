@@ -620,9 +620,9 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
       'import os, setuptools\nassert "REDIS_URL" not in os.environ\nsetuptools.setup()\n',
   };
 
-  async function double(folder: string): Promise<number> {
+  async function double(folder: string, signal?: AbortSignal): Promise<number> {
     const file = path.join(folder, 'predict.py');
-    const engine = await start('', { name: 'doubler', folder, file });
+    const engine = await start('', { name: 'doubler', folder, file, watch: { signal } });
     const [number] = await numbersOf(engine, floats(4));
     await engine.close();
     return number as number;
@@ -656,6 +656,31 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
     expect(existsSync(marker)).toBe(false);
     writeFileSync(path.join(folder, 'lists/more.txt'), './own\n');
     expect(await double(folder)).toBe(8);
+  });
+
+  test('that nobody wants any more is made no further, and leaves nothing behind', {
+    timeout: 120_000,
+  }, async () => {
+    const folder = makeFolder({
+      'predict.py': program,
+      'requirements.txt': './own\n',
+      ...ownPackage,
+    });
+    const pids = path.join(folder, 'pids');
+    const setup = `import os, time\nopen(${JSON.stringify(pids)}, "a").write(f"{os.getpid()}\\n")\ntime.sleep(3600)`;
+    writeFileSync(path.join(folder, 'own/setup.py'), setup);
+    const readPids = () =>
+      existsSync(pids) ? readFileSync(pids, 'utf8').trim().split('\n').map(Number) : [];
+    const owners = [new AbortController(), new AbortController()];
+    const doubled = owners.map(({ signal }) => double(folder, signal).catch(String));
+    for (const [at, owner] of owners.entries()) {
+      // The second waits for the first, and goes on alone.
+      await waitUntil('packages are installed', () => readPids().length === at + 1);
+      owner.abort('not wanted');
+      expect(await doubled[at]).toBe('not wanted');
+      await waitUntil('their installer has ended', () => !isAlive(readPids()[at] as number));
+    }
+    expect(readdirSync(folder).filter((name) => name.startsWith('.venv'))).toEqual([]);
   });
 
   test('that cannot be made is explained, and leaves nothing behind', {

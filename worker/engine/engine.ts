@@ -54,7 +54,7 @@ export interface Owner {
    * can be scored from then on, and no later error may be blamed on an input.
    */
   readonly onLost: (reason: string) => void;
-  /** Ends a program that is still loading. A network cannot stop loading halfway. */
+  /** Ends a program, and must not be aborted once that is warm. A network cannot stop loading halfway. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -3,7 +3,8 @@
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { ScorelineError } from '../../../shared/errors.js';
@@ -11,6 +12,8 @@ import { readTextIfAny } from '../../../shared/files/text-file.js';
 import type { Logger } from '../../../shared/process/log.js';
 import { requirementLists } from '../../../shared/python/code.js';
 import { makePythonEnvironment, pythonIn } from '../../../shared/python/environment.js';
+import { unless } from '../../unless.js';
+import { killOnAbort } from './group.js';
 import { variablesOfPrograms } from './variables.js';
 
 /** Names the packages of an environment that was made here. */
@@ -27,24 +30,36 @@ export interface Packages {
   readonly requirements: string;
 }
 
-/** Those that are made, by folder: several instances of a model ask at the same time. */
-const underWay = new Map<string, Promise<string>>();
+/** Those that are made, by folder, with the signal that ends the making: several copies of a model ask at the same time. */
+const underWay = new Map<string, { made: Promise<string>; signal: AbortSignal | undefined }>();
 
 /**
  * Returns the Python of the model's environment, and makes the environment if it is not there or has
- * other packages than the list says.
+ * other packages than the list says. Rejects when the signal is aborted, and leaves nothing behind.
  * @throws ScorelineError `model_file_wrong` if it cannot be made
  */
-export function ensureEnvironment(packages: Packages, log: Logger): Promise<string> {
+export async function ensureEnvironment(
+  packages: Packages,
+  log: Logger,
+  signal?: AbortSignal,
+): Promise<string> {
   const { folder } = packages;
   const known = underWay.get(folder);
-  if (known) return known;
-  const made = ensure(packages, log).finally(() => underWay.delete(folder));
-  underWay.set(folder, made);
-  return made;
+  if (!known) {
+    const made = ensure(packages, log, signal).finally(() => underWay.delete(folder));
+    underWay.set(folder, { made, signal });
+    return made;
+  }
+  try {
+    return await unless(signal, known.made);
+  } catch (thrown) {
+    const isForOther = known.signal?.aborted && !signal?.aborted;
+    if (isForOther) return ensureEnvironment(packages, log, signal);
+    throw thrown;
+  }
 }
 
-async function ensure(packages: Packages, log: Logger): Promise<string> {
+async function ensure(packages: Packages, log: Logger, signal?: AbortSignal): Promise<string> {
   const environment = path.join(packages.folder, '.venv');
   const python = pythonIn(environment);
   const digest = digestOf(packages);
@@ -56,20 +71,26 @@ async function ensure(packages: Packages, log: Logger): Promise<string> {
   const part = `${environment}.${process.pid}`;
   try {
     // In a container, the process that was killed while it made one had the same number.
-    rmSync(part, { recursive: true, force: true });
-    await make(part, packages, log);
+    await remove(part);
+    await make(part, packages, { log, signal });
     writeFileSync(path.join(part, digestFile), digest);
     if (!isMade()) {
-      rmSync(environment, { recursive: true, force: true });
+      await remove(environment);
       renameSync(part, environment);
     }
   } catch (thrown) {
     if (isMade()) return python;
+    signal?.throwIfAborted();
     throw unmakable(packages, thrown);
   } finally {
-    rmSync(part, { recursive: true, force: true });
+    await remove(part);
   }
   return python;
+}
+
+/** An environment has thousands of files, and other models are served meanwhile. */
+function remove(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
 function digestOf({ folder, requirements }: Packages): string {
@@ -84,7 +105,11 @@ function readDigest(environment: string): string | undefined {
   return readTextIfAny(path.join(environment, digestFile));
 }
 
-async function make(folder: string, { folder: model, requirements }: Packages, log: Logger) {
+async function make(
+  folder: string,
+  { folder: model, requirements }: Packages,
+  { log, signal }: { log: Logger; signal: AbortSignal | undefined },
+) {
   const startedAt = performance.now();
   const say = (message: string) =>
     log.info(
@@ -100,7 +125,7 @@ async function make(folder: string, { folder: model, requirements }: Packages, l
       isQuiet: true,
       // In an image, nobody may write there later.
       isCompiled: true,
-      run: (program, parameters) => run(program, parameters, model),
+      run: (program, parameters) => run(program, parameters, { cwd: model, signal }),
     });
   } finally {
     clearInterval(progress);
@@ -108,15 +133,26 @@ async function make(folder: string, { folder: model, requirements }: Packages, l
   say('made the Python environment of the model');
 }
 
-/** Runs a program to its end, and resolves to the end of what it wrote. Rejects with that if it fails. */
-function run(program: string, parameters: readonly string[], cwd: string): Promise<string> {
+/**
+ * Runs a program until it ends or the signal is aborted, and resolves to the end of what it wrote. Rejects with that if
+ * it fails.
+ */
+function run(
+  program: string,
+  parameters: readonly string[],
+  { cwd, signal }: { cwd: string; signal: AbortSignal | undefined },
+): Promise<string> {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const child = spawn(program, parameters, {
       cwd,
+      // Without a signal, that of the terminal ends it.
+      detached: signal !== undefined,
       stdio: ['ignore', 'pipe', 'pipe'],
       // Packages run code of their own when they are built.
       env: variablesOfPrograms(),
     });
+    killOnAbort(child, signal);
     let said = '';
     const keep = (text: Buffer) => {
       said = `${said}${text}`.slice(-shownCharactersMax);

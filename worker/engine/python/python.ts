@@ -16,6 +16,7 @@ import type { Engine, Values, Watch } from '../engine.js';
 import { Runs } from '../runs.js';
 import { ensureEnvironment, type Packages } from './environment.js';
 import { type Frame, FrameReader, writeFrame } from './frames.js';
+import { killGroup, killOnAbort } from './group.js';
 import { logLines } from './output-lines.js';
 import { variablesOfPrograms } from './variables.js';
 
@@ -54,7 +55,9 @@ export async function openPythonEngine(
   // The program runs in its folder, where a relative path would lead elsewhere.
   const [folder, file] = [path.resolve(given.folder), path.resolve(given.file)];
   const { kind, inputs, outputs, device } = given;
-  const python = await unless(watch.signal, ensureEnvironment({ ...given, folder }, log));
+  const { signal } = watch;
+  const python = await ensureEnvironment({ ...given, folder }, log, signal);
+  signal?.throwIfAborted();
   const host = { folder, file, kind, inputs, outputs, parent: process.pid };
   const child = spawn(python, ['-u', hostFile, JSON.stringify(host)], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
@@ -62,6 +65,7 @@ export async function openPythonEngine(
     // A signal from the terminal is for the worker, which finishes its runs first.
     detached: true,
   });
+  killOnAbort(child, signal);
   logLines(child.stdout as Readable, log, { stream: 'stdout' });
   const lastError = logLines(child.stderr as Readable, log, { stream: 'stderr' });
   const stream = child.stdio[3] as Duplex;
@@ -71,11 +75,10 @@ export async function openPythonEngine(
     send: (id, batch, outputNames = names) =>
       writeFrame(stream, { id, outputs: outputNames }, batch),
     end: () => endOf(child, stream),
-    kill: () => killAll(child),
+    kill: () => killGroup(child),
   });
   await loading(readAnswers({ child, stream, file, runs, log, lastError }), {
-    ...{ child, file, log, signal: watch.signal },
-    msMax: given.loadMsMax,
+    ...{ child, file, log, msMax: given.loadMsMax },
   });
   return {
     device: { type: device.type },
@@ -131,7 +134,7 @@ function readAnswers(of: {
       try {
         reader.read(piece);
       } catch (thrown) {
-        killAll(child);
+        killGroup(child);
         lose(`the process of the program sent what is no frame: ${(thrown as Error).message}`);
       }
     });
@@ -145,7 +148,7 @@ function readAnswers(of: {
     // What the program has started may hold its streams open, and has nobody left to work for.
     let late: NodeJS.Timeout | undefined;
     child.on('exit', (code, signal) => {
-      killAll(child);
+      killGroup(child);
       late = setTimeout(end, lastWordsMs, code, signal);
     });
     child.on('close', (code, signal) => {
@@ -164,15 +167,12 @@ function describeEnd(
   return code === 1 && lastError() !== '' ? `1: ${lastError()}` : String(signal ?? code);
 }
 
-/**
- * Waits until a program is loaded, and says that it does. One that fails, takes too long or is not wanted any more is
- * ended.
- */
+/** Waits until a program is loaded, and says that it does. One that fails or takes too long is ended. */
 async function loading(
   loaded: Promise<void>,
-  of: { child: ChildProcess; file: string; log: Logger; msMax: number; signal: Watch['signal'] },
+  of: { child: ChildProcess; file: string; log: Logger; msMax: number },
 ): Promise<void> {
-  const { child, file, log, msMax, signal } = of;
+  const { child, file, log, msMax } = of;
   const startedAt = performance.now();
   const progress = setInterval(() => {
     const seconds = Math.round((performance.now() - startedAt) / 1000);
@@ -184,35 +184,14 @@ async function loading(
     late = setTimeout(() => reject(unloadable(file, reason)), msMax);
   });
   try {
-    await unless(signal, Promise.race([loaded, lateness]));
+    await Promise.race([loaded, lateness]);
   } catch (thrown) {
     // A thread that the program has started may keep its process alive.
-    killAll(child);
+    killGroup(child);
     throw thrown;
   } finally {
     clearInterval(progress);
     clearTimeout(late);
-  }
-}
-
-/** Waits for a promise. Rejects when the signal is aborted first. */
-function unless<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(signal.reason);
-    if (signal.aborted) leave();
-    signal.addEventListener('abort', leave, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
-  });
-}
-
-/** Kills the process, and those that it has started. They are a group of their own. */
-function killAll({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // All of them have ended.
   }
 }
 
@@ -221,7 +200,7 @@ function endOf(child: ChildProcess, stream: Duplex): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
     // What the program started may keep the process alive, and it has nothing left to do.
-    const late = setTimeout(() => killAll(child), 1000);
+    const late = setTimeout(() => killGroup(child), 1000);
     child.once('exit', () => {
       clearTimeout(late);
       resolve();
