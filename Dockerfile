@@ -69,7 +69,7 @@ ENTRYPOINT ["tini", "--", "node", "/app/dist/cli/launch.js"]
 FROM runtime AS api
 COPY --from=build /out/api ./
 COPY --from=models /out/models/api /models
-ENV HOST=0.0.0.0 PORT=8080 METRICS_PORT=8081
+ENV HOST=:: PORT=8080 METRICS_PORT=8081
 EXPOSE 8080 8081
 CMD ["api"]
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { cannotListen, type ListenAddress } from '../shared/process/cannot-listen.js';
+import { cannotListen, hostFor, type ListenAddress } from '../shared/process/cannot-listen.js';
 
 /** How long requests that the shutdown ends have to send their answer. */
 export const finalAnswerMs = 200;
@@ -12,7 +12,7 @@ export async function listen(server: Server, address: ListenAddress): Promise<vo
   const { host, port } = address;
   // Node accepts one connection per turn of its loop. In a busy moment, the default backlog of 511 fills
   // and Linux drops connections. Their clients try again only after one second, then three.
-  server.listen({ port, host, backlog: 4096 });
+  server.listen({ port, host: hostFor(host), backlog: 4096 });
   try {
     await once(server, 'listening');
   } catch (error) {

@@ -13,7 +13,8 @@ export const apiPort = 8080;
 /** For the metrics, and for the probes of workers. */
 export const sidePort = 8081;
 
-export const allAddresses = '0.0.0.0';
+/** Of IPv6 as well: a cluster may have nothing else. */
+export const allAddresses = '::';
 
 /** The port of gRPC, if the settings of the API name one. */
 export function grpcPortOf({ api }: Values): number | undefined {

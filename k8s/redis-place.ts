@@ -84,8 +84,8 @@ function urlOf(values: Values): string {
   if (redis.kind === 'azure') {
     return `rediss${isOssCluster(values) ? '+cluster' : ''}://${redis.host}:${azurePort}`;
   }
-  // The full name, because KEDA looks it up from another namespace.
-  return `redis://${redisServiceName}.${namespace}.svc.cluster.local:${redisPort}`;
+  // With the namespace, because KEDA looks it up from another one. The domain of a cluster need not be cluster.local.
+  return `redis://${redisServiceName}.${namespace}.svc:${redisPort}`;
 }
 
 function withUser(url: string, user: string | undefined): string {

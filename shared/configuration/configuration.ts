@@ -88,7 +88,7 @@ const api = {
     .min(1)
     .default('127.0.0.1')
     .describe(
-      'The address the API listens on. The default is reachable from this machine only. `0.0.0.0` opens the API to the network; then AUTH must say who gets in.',
+      'The address the API listens on. The default is reachable from this machine only. `::` opens the API to the network, and `0.0.0.0` to that of IPv4 only; then AUTH must say who gets in.',
     ),
   PORT: integer(0, 65535)
     .default(8080)

@@ -8,6 +8,11 @@ export interface ListenAddress {
   readonly key: string;
 }
 
+/** Returns the host for Node. Without one, it listens at `::`, and where the machine has no IPv6, at `0.0.0.0`. */
+export function hostFor(host: string | undefined): string | undefined {
+  return host === '::' ? undefined : host;
+}
+
 /** Returns why a process cannot listen, and what to do, as `configuration_invalid`. */
 export function cannotListen(
   { code }: NodeJS.ErrnoException,
@@ -17,6 +22,6 @@ export function cannotListen(
   const detail =
     isTaken || code === 'EACCES'
       ? `${key}: expected a port that this process can listen on at ${host}; got ${port} (${code}). ${isTaken ? 'Another process has it' : 'Ports below 1024 are for root'}. Choose another, as in ${key}=8081.`
-      : `HOST: expected an address of this machine; got ${host} (${code}). Choose 127.0.0.1, or 0.0.0.0 for all of them.`;
+      : `HOST: expected an address of this machine; got ${host} (${code}). Choose 127.0.0.1, or :: for all of them.`;
   return new ScorelineError('configuration_invalid', detail);
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Instruments } from '../metrics/instruments.js';
-import { cannotListen } from './cannot-listen.js';
+import { cannotListen, hostFor } from './cannot-listen.js';
 
 export interface SidePort {
   readonly port: number;
@@ -23,7 +23,7 @@ export async function openSidePort(
   const server = createServer((request, response) =>
     answer((request.url ?? '').split('?', 1)[0] as string, request, response),
   );
-  server.listen({ port, host });
+  server.listen({ port, host: hostFor(host) });
   try {
     await once(server, 'listening');
   } catch (error) {

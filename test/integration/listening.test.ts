@@ -1,10 +1,14 @@
 import { createServer } from 'node:net';
+import os from 'node:os';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
 import { ask, openRedisForAll, serviceEnvironment, startProcess } from '../harness.js';
 import { listenOnFreePort } from '../peer.js';
 
 const redis = await openRedisForAll();
+const hasIPv6 = Object.values(os.networkInterfaces())
+  .flat()
+  .some((found) => found?.address === '::1');
 
 const start = (environment: NodeJS.ProcessEnv) => {
   const given = { redisUrl: redis.url, models: 'faq-matcher', environment };
@@ -33,6 +37,16 @@ describe('an API that cannot listen names the setting to change', () => {
     const both = start({ HOST, AUTH: 'none', METRICS_PORT: String(await findFreePort()) });
     await expect(both.ready).rejects.toThrow(/^HOST: /);
   });
+});
+
+test('HOST=:: is reached by IPv4 and, where the machine has it, by IPv6', async () => {
+  const metricsPort = await findFreePort();
+  const child = start({ HOST: '::', AUTH: 'none', METRICS_PORT: String(metricsPort) });
+  const { port } = await child.ready;
+  for (const address of hasIPv6 ? ['127.0.0.1', '[::1]'] : ['127.0.0.1']) {
+    expect((await ask(`http://${address}:${port}/v2/health/live`)).status).toBe(200);
+    expect((await fetch(`http://${address}:${metricsPort}/metrics`)).status).toBe(200);
+  }
 });
 
 test('with AUTH=none, the addresses for operators are closed', async () => {

@@ -207,7 +207,7 @@ describe('wrong values', () => {
     ],
     'redis.disk: expected at least the memory, 16Gi, better twice as much, because its file holds what the memory does, twice while it is rewritten; got "8Gi"':
       [{ redis: { kind: 'in-cluster', memory: '16Gi', disk: '8Gi' } }],
-    'api.settings.AUTH: expected keys, oidc or keys,oidc, because others can reach HOST=0.0.0.0. Set AUTH=keys and make a key (npm run keys -- create NAME, or in a container: node /app/dist/cli/keys.js create NAME), or set AUTH=none to let everyone who reaches it do everything; got ""':
+    'api.settings.AUTH: expected keys, oidc or keys,oidc, because others can reach HOST=::. Set AUTH=keys and make a key (npm run keys -- create NAME, or in a container: node /app/dist/cli/keys.js create NAME), or set AUTH=none to let everyone who reaches it do everything; got ""':
       [{ api: { settings: { AUTH: '' } } }],
     'api.settings.AUTH: expected a text, a number, true or false; lists have commas between their parts; got ["keys","oidc"]':
       [{ api: { settings: { AUTH: ['keys', 'oidc'] } } }],
