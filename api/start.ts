@@ -48,7 +48,7 @@ import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
 import { imageLimitsOf } from './kinds/image.js';
-import { makeInputKinds } from './kinds/kinds.js';
+import { type InputKinds, makeInputKinds } from './kinds/kinds.js';
 import { openLocalWorkers } from './live/local-workers.js';
 import { openLiveSeries } from './live/series.js';
 import { makeRequestLog } from './log/requests.js';
@@ -62,7 +62,7 @@ import { isPageBuilt, openPlayground, type Playground } from './playground/playg
 import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
 import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
-import { makeWaiters } from './queue/waiters.js';
+import { makeWaiters, type Waiters } from './queue/waiters.js';
 import { makeReadLarge } from './repeat/large-results.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
@@ -76,6 +76,12 @@ import { PendingWebhooks } from './webhooks/pending-webhooks.js';
 import { openCourier } from './webhooks/webhooks.js';
 
 type Configuration = Configurations['api'];
+
+/** What waits for Redis says so in the log, until the signal ends the wait. */
+interface Waiting {
+  readonly log: Logger;
+  readonly signal: AbortSignal | undefined;
+}
 
 /**
  * Starts the API. Waits for an unreachable Redis, but refuses to start on a misconfigured one.
@@ -96,17 +102,9 @@ export async function startApi(
   const registry = makeRegistry(collected.models, collected.leftOut);
   const { LEAVE_MS, SHUTDOWN_MS, METRICS_PORT, HOST } = configuration;
   const metrics = await openMetrics({ port: METRICS_PORT, host: HOST, telemetry });
-  const settings = redisSettings(configuration);
-  await checkRedis({ ...settings, log, signal });
-  const connect = { ...settings, log, outage: new Outage(log) };
-  const producer = connectProducer({ ...connect, name: 'api' });
-  const reader = connectConsumer({ ...connect, name: 'replies' });
-  const carrier = connectForLarge({ ...connect, name: 'large' });
-  const connections = [producer, reader, carrier];
-  if (metrics) observeRedis(metrics.instruments, connections);
-  await Promise.all(connections.map((redis) => waitUntilReady(redis, signal)));
-
-  const keys = makeKeys(settings.prefix);
+  const { producer, reader, carrier, keys } = await openRedis(configuration, {
+    ...{ log, signal, metrics },
+  });
   const clock = await RedisClock.open({
     redis: producer,
     keys,
@@ -115,27 +113,8 @@ export async function startApi(
     onRoundTrip: metrics && timeRedis(metrics.instruments),
   });
   const instance = randomUUID();
-  const waiters = makeWaiters();
-  const ends = new JobEnds();
-  const streamOptions: ReplyStreamOptions = {
-    instance,
-    keys,
-    producer,
-    reader,
-    onReply: (reply) => {
-      waiters.settle(reply);
-      if (ends.size > 0) ends.answer(reply.id, 'outputs' in reply);
-    },
-    onUnreadable: (ids, error) => {
-      for (const id of ids) waiters.fail(id, error);
-      ends.forget(ids);
-    },
-    onLost: waiters.failAll,
-    log,
-  };
-  const replyStream = await untilTaken(() => ReplyStream.open(streamOptions), {
-    ...{ log, signal },
-    message: 'the stream of replies cannot be created; trying again',
+  const { waiters, ends, replyStream } = await openReplies({
+    ...{ instance, keys, producer, reader, log, signal },
   });
   const queue = new Queue({ redis: producer, keys, registry, log });
   const redisMemory = new RedisMemory(producer);
@@ -163,53 +142,10 @@ export async function startApi(
   if (collected.models.some(({ manifest }) => manifest.input.kind === 'image')) {
     await kinds.image.open();
   }
-  const readLarge = makeReadLarge(carrier, keys);
-  const results = makeResults({
-    redis: producer,
-    keys,
-    keepMs: configuration.RESULT_MS,
-    limits: {
-      resultsMax: configuration.RESULTS_MAX,
-      bytesMax: configuration.RESULTS_BYTES_MAX,
-    },
-    callerLimits: callerLimitsOf(configuration),
-    readLarge,
-  });
   const statistics = new Statistics();
-  const states = makeJobStates({ redis: producer, keys, queue, readLarge });
-  const webhooks = new PendingWebhooks({
-    ...{ redis: producer, keys },
-    pendingMax: configuration.WEBHOOK_PENDING_MAX,
-    deadMax: configuration.WEBHOOK_DEAD_MAX,
-  });
-  const jobsMax = configuration.CALLER_JOBS_MAX;
-  const store = makeJobStore({ redis: producer, keys, jobsMax, webhooks });
-  const jobs = new Jobs({
-    ...{ store, states, watch: new JobWatch(states) },
-    lines: new WaitingLines(queue, () => performance.now()),
-    onCancelled: (record) => ends.end(record),
-  });
-  const resultBytesMax = configuration.JOB_RESULT_BYTES_MAX;
-  const dispatcher = new Dispatcher({ instance, queue, waiters });
-  const shadows = new Shadows({
-    ...{ registry, dispatcher },
-    onOutcome:
-      metrics && makeOutcomeMetrics(metrics.instruments, registry, 'shadowAnswers', shadowOutcomes),
-  });
-  const scoring = makeScoring({
-    ...{ kinds, dispatcher, shadows },
-    repeatable: makeRepeatable({ calls, results }),
-    deferring: makeDeferring({
-      ...{ instance, admission, calls, queue, results },
-      ...{ store, jobs, ends, webhooks, resultBytesMax },
-    }),
-    cache: new ResponseCache({
-      entries: makeCacheEntries({ redis: producer, keys }),
-      onServed:
-        metrics &&
-        makeOutcomeMetrics(metrics.instruments, registry, 'cacheRequests', cacheOutcomes),
-    }),
-    statistics,
+  const { scoring, shadows, jobs, store, states, webhooks } = openScoring({
+    ...{ configuration, instance, producer, carrier, keys, registry, queue, kinds },
+    ...{ waiters, ends, calls, admission, statistics, metrics },
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log, signal });
   const forgetCertificate =
@@ -273,6 +209,116 @@ export async function startApi(
       metrics?.close();
     },
   };
+}
+
+/**
+ * Connects to Redis, and waits until it is there.
+ * @throws ScorelineError `configuration_invalid`, `redis_unusable`
+ */
+async function openRedis(
+  configuration: Configuration,
+  { log, signal, metrics }: Waiting & { metrics: OpenMetrics | undefined },
+): Promise<{ producer: Redis; reader: Redis; carrier: Redis; keys: Keys }> {
+  const settings = redisSettings(configuration);
+  await checkRedis({ ...settings, log, signal });
+  const connect = { ...settings, log, outage: new Outage(log) };
+  const producer = connectProducer({ ...connect, name: 'api' });
+  const reader = connectConsumer({ ...connect, name: 'replies' });
+  const carrier = connectForLarge({ ...connect, name: 'large' });
+  const connections = [producer, reader, carrier];
+  if (metrics) observeRedis(metrics.instruments, connections);
+  await Promise.all(connections.map((redis) => waitUntilReady(redis, signal)));
+  return { producer, reader, carrier, keys: makeKeys(settings.prefix) };
+}
+
+/** Opens the stream of replies, and hands them to the requests and jobs that wait for them. */
+async function openReplies(
+  parts: Waiting & { instance: string; producer: Redis; reader: Redis; keys: Keys },
+): Promise<{ waiters: Waiters; ends: JobEnds; replyStream: ReplyStream }> {
+  const { log, signal } = parts;
+  const waiters = makeWaiters();
+  const ends = new JobEnds();
+  const options: ReplyStreamOptions = {
+    ...parts,
+    onReply: (reply) => {
+      waiters.settle(reply);
+      if (ends.size > 0) ends.answer(reply.id, 'outputs' in reply);
+    },
+    onUnreadable: (ids, error) => {
+      for (const id of ids) waiters.fail(id, error);
+      ends.forget(ids);
+    },
+    onLost: waiters.failAll,
+  };
+  const replyStream = await untilTaken(() => ReplyStream.open(options), {
+    ...{ log, signal },
+    message: 'the stream of replies cannot be created; trying again',
+  });
+  return { waiters, ends, replyStream };
+}
+
+/** Makes the way of a call from its inputs to its answer, and what is kept of answers and jobs. */
+function openScoring(parts: {
+  configuration: Configuration;
+  instance: string;
+  producer: Redis;
+  carrier: Redis;
+  keys: Keys;
+  registry: Registry;
+  queue: Queue;
+  kinds: InputKinds;
+  waiters: Waiters;
+  ends: JobEnds;
+  calls: Calls;
+  admission: Admission;
+  statistics: Statistics;
+  metrics: OpenMetrics | undefined;
+}) {
+  const { configuration, instance, producer: redis, carrier, keys, registry, queue } = parts;
+  const { kinds, waiters, ends, calls, admission, statistics, metrics } = parts;
+  const readLarge = makeReadLarge(carrier, keys);
+  const results = makeResults({
+    ...{ redis, keys, readLarge },
+    keepMs: configuration.RESULT_MS,
+    limits: {
+      resultsMax: configuration.RESULTS_MAX,
+      bytesMax: configuration.RESULTS_BYTES_MAX,
+    },
+    callerLimits: callerLimitsOf(configuration),
+  });
+  const states = makeJobStates({ redis, keys, queue, readLarge });
+  const webhooks = new PendingWebhooks({
+    ...{ redis, keys },
+    pendingMax: configuration.WEBHOOK_PENDING_MAX,
+    deadMax: configuration.WEBHOOK_DEAD_MAX,
+  });
+  const store = makeJobStore({ redis, keys, jobsMax: configuration.CALLER_JOBS_MAX, webhooks });
+  const jobs = new Jobs({
+    ...{ store, states, watch: new JobWatch(states) },
+    lines: new WaitingLines(queue, () => performance.now()),
+    onCancelled: (record) => ends.end(record),
+  });
+  const dispatcher = new Dispatcher({ instance, queue, waiters });
+  const shadows = new Shadows({
+    ...{ registry, dispatcher },
+    onOutcome:
+      metrics && makeOutcomeMetrics(metrics.instruments, registry, 'shadowAnswers', shadowOutcomes),
+  });
+  const scoring = makeScoring({
+    ...{ kinds, dispatcher, shadows, statistics },
+    repeatable: makeRepeatable({ calls, results }),
+    deferring: makeDeferring({
+      ...{ instance, admission, calls, queue, results, store, jobs, ends, webhooks },
+      resultBytesMax: configuration.JOB_RESULT_BYTES_MAX,
+    }),
+    cache: new ResponseCache({
+      entries: makeCacheEntries({ redis, keys }),
+      onServed:
+        metrics &&
+        makeOutcomeMetrics(metrics.instruments, registry, 'cacheRequests', cacheOutcomes),
+    }),
+  });
+  return { scoring, shadows, jobs, store, states, webhooks };
 }
 
 /** Opens the page at `/`, unless it is switched off or was not built. */
