@@ -1,6 +1,6 @@
 // `--set KEY=VALUE`: keys of the manifest that the user knows better than the guess, such as `output.pooling=cls`.
 
-import { parse } from 'yaml';
+import { parseYaml } from '../../../shared/files/parse-yaml.js';
 import { wrong } from '../../faults.js';
 
 export type Section = Readonly<Record<string, unknown>>;
@@ -30,7 +30,7 @@ export function readSettings(texts: readonly string[]): Settings {
 
 function readValue(key: string, text: string): unknown {
   try {
-    return parse(text);
+    return parseYaml(text);
   } catch {
     throw wrong(`--set: expected a value in YAML for ${key}; got ${text}`);
   }
