@@ -13,13 +13,20 @@ import { UntakenAnswers } from './http/untaken-answers.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
 import { makeReadiness } from './readiness.js';
-import { makeSeries } from './series/series.js';
+import { makeSeveralInputs } from './several-inputs/several-inputs.js';
 import type { Statistics } from './statistics.js';
 import type { MayRest } from './versions/at-rest.js';
 import { makeAllowList } from './webhooks/allow-list.js';
 
 /** What the edge makes itself of the application's parts. */
-type Own = 'gate' | 'series' | 'eventStreams' | 'readiness' | 'description' | 'rowsMax' | 'signIn';
+type Own =
+  | 'gate'
+  | 'severalInputs'
+  | 'eventStreams'
+  | 'readiness'
+  | 'description'
+  | 'rowsMax'
+  | 'signIn';
 
 export interface EdgeParts extends Omit<Parameters<typeof makeApp>[0], Own> {
   readonly configuration: Configurations['api'];
@@ -46,7 +53,7 @@ export interface Edge {
 export async function openEdge(parts: EdgeParts): Promise<Edge> {
   const { configuration, registry, calls, access, scoring, queue, rollout } = parts;
   const { statistics, mayRest, events } = parts;
-  const series = makeSeries({
+  const severalInputs = makeSeveralInputs({
     ...{ calls, scoring, limits: access.limits },
     inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
   });
@@ -67,7 +74,7 @@ export async function openEdge(parts: EdgeParts): Promise<Edge> {
   const app = makeApp({
     ...parts,
     ...protocol,
-    ...{ series, eventStreams },
+    ...{ severalInputs, eventStreams },
     gate: makeGate({ registry, calls, access, webhooks }),
     signIn: access.signIn,
   });

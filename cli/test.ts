@@ -36,7 +36,7 @@ const longTests = [
   'integration/optimize.test.',
   'integration/peers.test.',
   'integration/python-engine.test.',
-  'integration/series.test.',
+  'integration/several-inputs.test.',
   'integration/top.test.',
   'integration/training.test.',
   'integration/worker.test.',

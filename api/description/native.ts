@@ -23,7 +23,7 @@ import {
   scoringPaths,
   timingSchema,
 } from './scoring.js';
-import { answerLines, listRequest, listResponse, requestLines } from './series.js';
+import { answerLines, listRequest, listResponse, requestLines } from './several-inputs.js';
 
 export const nativeTag = {
   name: 'Models',

@@ -28,7 +28,7 @@ import type { Playground } from '../playground/playground.js';
 import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
-import type { Series } from '../series/series.js';
+import type { SeveralInputs } from '../several-inputs/several-inputs.js';
 import type { Rollout } from '../versions/rollout.js';
 import type { Shadows } from '../versions/shadows.js';
 import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
@@ -51,7 +51,7 @@ import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addPlaygroundRoutes } from './routes/playground.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { addRepositoryRoutes } from './routes/repository.js';
-import { SeriesRoutes } from './routes/series.js';
+import { SeveralInputsRoutes } from './routes/several-inputs.js';
 import { addSignInRoute } from './routes/sign-in.js';
 import { addWebhookRoutes } from './routes/webhooks.js';
 import { watchRequest } from './watch.js';
@@ -85,7 +85,7 @@ export function makeApp(parts: {
   gate: Gate;
   kinds: InputKinds;
   scoring: Scoring;
-  series: Series;
+  severalInputs: SeveralInputs;
   jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'standingOf' | 'list' | 'cancel'>;
   eventStreams: Pick<EventStreams, 'open'>;
   webhooks: Pick<PendingWebhooks, 'read' | 'listDead' | 'count' | 'revive'>;
@@ -112,14 +112,14 @@ export function makeApp(parts: {
     configuration.BODY_BYTES_MAX,
     configuration.INPUTS_PER_REQUEST_MAX,
   );
-  const series = new SeriesRoutes({
+  const severalInputs = new SeveralInputsRoutes({
     ...parts,
     inputsMax: configuration.INPUTS_PER_REQUEST_MAX,
     lineBytesMax: configuration.BODY_BYTES_MAX,
     pauseMsMax: configuration.REQUEST_MS_MAX,
   });
   const scores = {
-    native: makeScoreNative({ ...parts, series, readAny }),
+    native: makeScoreNative({ ...parts, severalInputs, readAny }),
     reference: makeScoreReference({ ...parts, readJson }),
     inference: makeScoreInference({
       ...parts,

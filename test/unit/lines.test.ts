@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { askAgainMs, Lines } from '../../api/series/lines.js';
+import { askAgainMs, Lines } from '../../api/several-inputs/lines.js';
 
 /** Makes lines for a room of some places. What does not fit is refused until it gives up. */
 function makeRoom(places: number) {

@@ -15,7 +15,7 @@ import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
-import type { Arrived } from '../../series/series.js';
+import type { Arrived } from '../../several-inputs/several-inputs.js';
 import type { Rollout, Waiting } from '../../versions/rollout.js';
 import type { Shadows } from '../../versions/shadows.js';
 import { applyParameters, asObject, type Body, inputMissing, type ReadBody } from '../body/body.js';
@@ -28,25 +28,25 @@ import { headersOf } from '../open-call.js';
 import { nameOf } from '../parameters/model-name.js';
 import { type Given, queryOf, readWish, withQuery } from '../parameters/parameters.js';
 import type { ScoreHandler } from './score-handler.js';
-import type { SeriesRoutes } from './series.js';
+import type { SeveralInputsRoutes } from './several-inputs.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
 
-/** Scores the inputs of a request for the model of its call: one, or several (series.ts). */
+/** Scores the inputs of a request for the model of its call: one, or several (several-inputs.ts). */
 export function makeScoreNative(options: {
   kinds: InputKinds;
   scoring: Scoring;
-  series: SeriesRoutes;
+  severalInputs: SeveralInputsRoutes;
   readAny: ReadBody;
 }): ScoreHandler {
-  const { kinds, scoring, series, readAny } = options;
+  const { kinds, scoring, severalInputs, readAny } = options;
 
   /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
   const readAsked = async (call: Call, request: Request, response: Response): Promise<Asked> => {
     const { model } = call;
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
-    const { inputs, isList, given } = readBodyInputs(body, { kinds, series, model });
+    const { inputs, isList, given } = readBodyInputs(body, { kinds, severalInputs, model });
     const wish = readWish(withQuery(given, queryOf(request)), model);
     applyParameters(call, given);
     if (!isList && !wantsLines(request)) return { wish, inputs: inputs.map(({ read }) => read()) };
@@ -61,9 +61,9 @@ export function makeScoreNative(options: {
     const { model } = call;
     // Refuses a request to a model of tensors before its body is read.
     kindsOf(kinds, model);
-    if (call.isStream) return series.scoreStream(call, { request, response });
+    if (call.isStream) return severalInputs.scoreStream(call, { request, response });
     const { wish, inputs, list } = await readAsked(call, request, response);
-    if (list) return series.scoreList(call, list, { request, response });
+    if (list) return severalInputs.scoreList(call, list, { request, response });
     call.deferral?.writeAs({ route: 'native' });
     const [reply] = await scoring.score(call, inputs, wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
@@ -171,7 +171,11 @@ interface BodyInputs {
 /** @throws ScorelineError `input_missing`, `input_invalid`, `too_many_inputs` */
 function readBodyInputs(
   body: Body,
-  { kinds, series, model }: { kinds: InputKinds; series: SeriesRoutes; model: Model },
+  {
+    kinds,
+    severalInputs,
+    model,
+  }: { kinds: InputKinds; severalInputs: SeveralInputsRoutes; model: Model },
 ): BodyInputs {
   const { input: kind } = kindsOf(kinds, model);
   const fromJson = (value: unknown): BodyInput => ({ read: () => readInput(kinds, model, value) });
@@ -185,7 +189,7 @@ function readBodyInputs(
     const given = asObject(body.value);
     if (given.inputs !== undefined) {
       const list = readList(given);
-      series.checkCount(list.length);
+      severalInputs.checkCount(list.length);
       return { inputs: list.map(fromJson), isList: true, given };
     }
     if (given.input === undefined) throw inputMissing();

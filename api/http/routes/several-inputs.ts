@@ -13,7 +13,14 @@ import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';
 import { parseGiven } from '../../parse-json.js';
-import type { Arrived, Outcome, Question, Series, SeriesEnd, Source } from '../../series/series.js';
+import type {
+  Arrived,
+  Outcome,
+  Question,
+  SeveralInputs,
+  SeveralInputsEnd,
+  Source,
+} from '../../several-inputs/several-inputs.js';
 import { asObject, charsetOf, inputMissing } from '../body/body.js';
 import { leaveBody } from '../body/leave.js';
 import { type Line, LineReader, wantsLines } from '../body/lines.js';
@@ -31,7 +38,7 @@ import { logFault } from '../problem.js';
 
 interface Options {
   readonly kinds: InputKinds;
-  readonly series: Series;
+  readonly severalInputs: SeveralInputs;
   readonly gate: Pick<Gate, 'checkAgain'>;
   readonly calls: Pick<Calls, 'isShuttingDown'>;
   readonly log: Logger;
@@ -47,7 +54,7 @@ interface Exchange {
   readonly response: Response;
 }
 
-export class SeriesRoutes {
+export class SeveralInputsRoutes {
   readonly #options: Options;
 
   constructor(options: Options) {
@@ -112,8 +119,8 @@ export class SeriesRoutes {
       if (isFailed) failed++;
       results[outcome.index] = text;
     };
-    const { series } = this.#options;
-    const end = await series.score(call, { source: sourceOf(inputs), deliver });
+    const { severalInputs } = this.#options;
+    const end = await severalInputs.score(call, { source: sourceOf(inputs), deliver });
     for (const outcome of outcomesAfter(end, names)) deliver(outcome);
     sendJsonText(response, `{"failed":${failed},"results":[${results.join()}]}`);
   }
@@ -127,14 +134,14 @@ export class SeriesRoutes {
     response.end();
   }
 
-  /** Scores a series, and sends a line for each outcome. */
+  /** Scores the inputs of a request, and sends a line for each outcome. */
   async #sendLines(call: Call, source: Source, response: Response) {
-    const { series, pauseMsMax } = this.#options;
+    const { severalInputs, pauseMsMax } = this.#options;
     sendLinesHead(response);
     const sink = new LineSink(response, pauseMsMax);
     const deliver = (outcome: Outcome) =>
       sink.write(`${this.#write(call, response, outcome).text}\n`);
-    return { ...(await series.score(call, { source, deliver })), sink };
+    return { ...(await severalInputs.score(call, { source, deliver })), sink };
   }
 
   #write(call: Call, response: Response, outcome: Outcome): { text: string; isFailed: boolean } {
@@ -182,9 +189,9 @@ export class SeriesRoutes {
   }
 }
 
-/** The outcomes of the inputs of a list that a series has not got to. */
+/** The outcomes of the inputs of a list that were not let in. */
 function* outcomesAfter(
-  { count, stop }: SeriesEnd,
+  { count, stop }: SeveralInputsEnd,
   names: readonly Arrived['name'][],
 ): Generator<Outcome> {
   for (let index = count; stop && index < names.length; index++) {

@@ -1,5 +1,6 @@
-// Lines in which inputs of series wait for room, one for each model and priority. The first in line is let in first, and a
-// series has one input in it. So series take turns, however many inputs each has and however fast each asks again.
+// Lines in which the inputs of requests with several inputs wait for room, one for each model and priority. The first in line
+// is let in first, and a request has one input in it. So requests take turns, however many inputs each has and however
+// fast each asks again.
 
 /** How long to wait for room before asking again. */
 export const askAgainMs = 50;

@@ -1,4 +1,4 @@
-// A series: the inputs of one request, each of which is scored and fails on its own.
+// Requests with several inputs, each of which is scored and fails on its own.
 //
 // Each input has a call, as the input of a request of its own would have. So it has its own permit, deadline,
 // item and error, and counts as a request for the limits of its caller. The call of the request gives its permit
@@ -6,11 +6,11 @@
 //
 // Inputs are let in one after the other. Nothing is read of an input before there is room for it:
 //
-// 1. fewer than `inFlightMax` inputs of the series are *in flight*: let in, and not yet taken by the client as an
-//    answer. So a client that reads slowly, or not at all, stops its series, and few answers wait in memory.
+// 1. fewer than `inFlightMax` inputs of the request are *in flight*: let in, and not yet taken by the client as an
+//    answer. So a client that reads slowly, or not at all, stops its request, and few answers wait in memory.
 // 2. its caller has a slot, which the input keeps until its answer is taken. While the limits of the caller are used
-//    up, the series waits.
-// 3. admission has a permit. While it has none, the input waits until its deadline, in line with those of other series
+//    up, the request waits.
+// 3. admission has a permit. While it has none, the input waits until its deadline, in line with those of other requests
 //    (lines.ts).
 //
 // An input that waits for 2 or 3 until its deadline, or that of the request, fails with the refusal.
@@ -18,7 +18,7 @@
 // An input whose job is lost because Redis is away is sent again until its deadline, so a restart of Redis costs a
 // long stream none of its inputs. Nothing else is tried again.
 //
-// The series ends when all of its inputs have an outcome. It stops early, once those in flight have one, when its
+// The request ends when all of its inputs have an outcome. It stops early, once those in flight have one, when its
 // source breaks, its client is gone, or this instance shuts down.
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -79,34 +79,34 @@ interface Scored {
   readonly isReplayed: boolean;
 }
 
-export interface SeriesOptions {
+export interface SeveralInputsOptions {
   readonly source: Source;
   /** Gets each outcome, in the order of finishing. Resolves once the client has taken it. */
   readonly deliver: (outcome: Outcome) => MaybePromise<void>;
 }
 
-/** How a series has ended. */
-export interface SeriesEnd {
+/** How a request has ended. */
+export interface SeveralInputsEnd {
   /** How many inputs have an outcome: the first ones. */
   readonly count: number;
   /** Why there are more inputs without one; undefined if there are none. */
   readonly stop: ScorelineError | undefined;
 }
 
-export interface Series {
+export interface SeveralInputs {
   /** Scores the inputs of a request, and then ends its call. */
-  score(call: Call, options: SeriesOptions): Promise<SeriesEnd>;
+  score(call: Call, options: SeveralInputsOptions): Promise<SeveralInputsEnd>;
 }
 
 interface Parts {
   readonly calls: Pick<Calls, 'openPart'>;
   readonly limits: Pick<Limits, 'admit'>;
   readonly scoring: Pick<Scoring, 'score'>;
-  /** The most inputs of a series that are in flight. */
+  /** The most inputs of a request that are in flight. */
   readonly inFlightMax: number;
 }
 
-export function makeSeries(parts: Parts): Series {
+export function makeSeveralInputs(parts: Parts): SeveralInputs {
   const lines = new Lines();
   return {
     async score(call, options) {
@@ -123,7 +123,7 @@ export function makeSeries(parts: Parts): Series {
 class Run {
   readonly #parts: Parts & { readonly lines: Lines };
   readonly #call: Call;
-  readonly #options: SeriesOptions;
+  readonly #options: SeveralInputsOptions;
   /** The name of its line. */
   readonly #line: string;
   #count = 0;
@@ -133,14 +133,14 @@ class Run {
   /** A fault of our own, in the scoring of one input. */
   #fault: { readonly thrown: unknown } | undefined;
 
-  constructor(parts: Parts & { readonly lines: Lines }, call: Call, options: SeriesOptions) {
+  constructor(parts: Parts & { readonly lines: Lines }, call: Call, options: SeveralInputsOptions) {
     this.#parts = parts;
     this.#call = call;
     this.#options = options;
     this.#line = [call.priority, ...call.models.map(({ queue }) => queue)].join();
   }
 
-  async end(): Promise<SeriesEnd> {
+  async end(): Promise<SeveralInputsEnd> {
     let stop: ScorelineError | undefined;
     try {
       await this.#letAllIn();
