@@ -28,6 +28,14 @@ describe('--set', () => {
     expect(merge({ ...base, version: 3 }, settings)).not.toHaveProperty('version');
   });
 
+  test.each([
+    ['', 'nothing'],
+    ['[1', '[1'],
+  ])('a key without a value, "%s", is refused', (text, got) => {
+    const message = `--set: expected a value in YAML for batch.max, or null to remove it; got ${got}`;
+    expect(() => readSettings([`batch.max=${text}`])).toThrow(message);
+  });
+
   test('a scale rules out a mean, and null rules out nothing', () => {
     expect(merge(base, readSettings(['input.scale=1'])).input).toEqual({ kind: 'image', scale: 1 });
     expect(merge(base, readSettings(['input.scale=null'])).input).toEqual(base.input);

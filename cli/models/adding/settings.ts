@@ -32,7 +32,9 @@ function readValue(key: string, text: string): unknown {
   try {
     return parseYaml(text);
   } catch {
-    throw wrong(`--set: expected a value in YAML for ${key}; got ${text}`);
+    throw wrong(
+      `--set: expected a value in YAML for ${key}, or null to remove it; got ${text || 'nothing'}`,
+    );
   }
 }
 
