@@ -4,11 +4,11 @@
 // A flood of failures must not become a flood of lines: each code has so many a second, and `leftOut` in the next
 // line counts the others. At the level `debug`, every request has its line.
 
+import { type Budget, makeBudget } from '../../shared/budget.js';
 import { nowMs } from '../../shared/clock.js';
 import { type ErrorCode, errorTable } from '../../shared/errors.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { RequestFields } from '../../shared/process/log-fields.js';
-import { type Budget, makeBudget } from '../budget.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
 import { adviceFor } from './advice.js';
 

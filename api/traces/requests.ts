@@ -4,11 +4,11 @@
 // A request whose trace was left out may fail or be slow. Then its own span is sent after all, alone, since no
 // other part of its trace was kept. Such spans are limited, because under overload most requests are slow.
 
+import { makeBudget } from '../../shared/budget.js';
 import { nowMs } from '../../shared/clock.js';
 import { errorTable } from '../../shared/errors.js';
 import type { Attributes, SpanName } from '../../shared/telemetry/attributes.js';
 import type { Span, SpanStart, Tracer } from '../../shared/telemetry/telemetry.js';
-import { makeBudget } from '../budget.js';
 import type { Call } from '../call.js';
 import type { ArrivedRequest, DepartedRequest, RequestTraces } from '../events.js';
 import { RequestTrace } from './request-trace.js';

@@ -1,6 +1,7 @@
 // What a program prints, as lines of the worker's log.
 
 import type { Readable } from 'node:stream';
+import { makeBudget } from '../../../shared/budget.js';
 import type { Logger } from '../../../shared/process/log.js';
 
 const lineCharactersMax = 2000;
@@ -13,21 +14,13 @@ const linesPerSecondMax = 50;
 export function logLines(stream: Readable, log: Logger, fields: object): () => string {
   let rest = '';
   let last = '';
-  let secondAt = 0;
-  let lines = 0;
-  let leftOut = 0;
+  const budget = makeBudget(linesPerSecondMax);
 
   const say = (line: string) => {
     last = line.slice(0, lineCharactersMax);
-    const now = performance.now();
-    if (now - secondAt > 1000) [secondAt, lines] = [now, 0];
-    if (++lines > linesPerSecondMax) {
-      leftOut++;
-      return;
-    }
-    const counted = leftOut > 0 ? { ...fields, leftOut } : fields;
-    leftOut = 0;
-    log.info({ ...counted, line: last }, 'the program says');
+    const leftOut = budget.take(performance.now());
+    if (leftOut === undefined) return;
+    log.info({ ...fields, ...(leftOut > 0 && { leftOut }), line: last }, 'the program says');
   };
 
   stream.setEncoding('utf8');
