@@ -164,6 +164,34 @@ describe('a suspect', () => {
     expect(await redis.client.keys(keys.strikes('*'))).toEqual([]);
   });
 
+  test('that is given back is tried no further, and the next worker tries what is not answered', async () => {
+    const { max } = model.manifest.batch;
+    const ids = await sendSuspect(...Array.from({ length: max + 1 }, String));
+    const tried: string[] = [];
+    const leaving = start({
+      quarantine: cellOf({
+        score: async (items) => {
+          tried.push(`leaving ${items.length}`);
+          await leaving.close(60_000);
+          return echo(items);
+        },
+      }),
+    });
+    const begun = await client.answers(ids.slice(0, max));
+    expect(codesOf(begun)).toEqual(begun.map(() => 'answered'));
+    start({
+      quarantine: cellOf({
+        score: async (items) => {
+          tried.push(`next ${items.length}`);
+          return echo(items);
+        },
+      }),
+    });
+    expect(codesOf(await client.answers(ids.slice(max)))).toEqual(['answered']);
+    expect(tried).toEqual([`leaving ${max}`, 'next 1']);
+    await client.untilEmpty();
+  });
+
   test('that never gets a process keeps no other job waiting', async () => {
     const ids = await sendSuspect('a');
     const job = (await redis.client.lrange(`${keys.prefix}:${queue.name}:wait`, 0, -1))[0];

@@ -145,6 +145,7 @@ export function makeRedis() {
       for (const [id, deadlineAt] of items) if (deadlineAt <= nowMs()) items.delete(id);
       return items.size;
     },
+    isUnanswered: (queue: string, itemId: string) => unanswered.get(queue)?.has(itemId) ?? false,
     answer(queue: string, itemIds: readonly string[]) {
       for (const id of itemIds) unanswered.get(queue)?.delete(id);
     },

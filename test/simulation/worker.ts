@@ -168,6 +168,10 @@ function makeQueue({ world, process }: WorkerContext, model: Model, take: Queue[
       for (const [at, id] of itemIds.entries()) if (answers[at]) world.onAbandoned(process, id);
       return answers;
     },
+    readUnanswered: (itemIds) =>
+      network.consume(process, 'unanswered', () =>
+        itemIds.map((id) => redis.isUnanswered(model.queue, id)),
+      ),
     count: () => {},
     addStrike: (_id, itemId) =>
       network.consume(process, `strike ${model.name}`, () => {

@@ -59,6 +59,8 @@ export interface Queue {
   dropPayload(jobId: string): void;
   /** Returns for each item whether it was cancelled. */
   readCancelled(itemIds: readonly string[]): Promise<readonly boolean[]>;
+  /** Returns for each item whether it counts as unanswered. */
+  readUnanswered(itemIds: readonly string[]): Promise<readonly boolean[]>;
   /** Adds to the queue's counts, without waiting for it. */
   count(what: CountName, amount: number): void;
   /** Counts a try of an item alone, before it starts, and returns the number of tries so far. */

@@ -21,6 +21,8 @@ export function makeQueue(options: {
 }): Queue {
   const { name, priority, redis, keys, log } = options;
   const jobQueue = jobQueueOf(name, priority);
+  const readMembers = async (set: string, ids: readonly string[]) =>
+    (await redis.zmscore(set, ...ids)).map((deadline) => deadline !== null);
 
   return {
     take: (given) =>
@@ -44,10 +46,8 @@ export function makeQueue(options: {
       // Not awaited, because a payload that stays behind expires.
       redis.unlink(keys.payload(jobId)).catch(() => {});
     },
-    async readCancelled(itemIds) {
-      const deadlines = await redis.zmscore(keys.cancelled(name), ...itemIds);
-      return deadlines.map((deadline) => deadline !== null);
-    },
+    readCancelled: (itemIds) => readMembers(keys.cancelled(name), itemIds),
+    readUnanswered: (itemIds) => readMembers(keys.unanswered(name), itemIds),
     count(what, amount) {
       redis.hincrby(keys.counts(name), what, amount).catch(() => {});
     },

@@ -21,12 +21,13 @@ const noCellDelayMs = 1000;
 interface Trial extends Answering {
   readonly job: TakenJob;
   readonly cell: Cell;
+  readonly isGivenBack: () => boolean;
 }
 
 /**
  * Scores a suspect job in quarantine, when the quarantine is free.
  * @throws NoCell if there is no process for it; then no item is to blame
- * @throws GivenBack if the job was given back before its turn came
+ * @throws GivenBack once the job was given back
  */
 export async function scoreSuspect(
   answering: Answering,
@@ -37,11 +38,11 @@ export async function scoreSuspect(
   const { model, log } = answering;
   await quarantine.inTurn(async (cell) => {
     if (isGivenBack()) throw new GivenBack();
-    const items = await unpackItems(answering, job, wireJob);
+    const items = await unpackSuspect(answering, job, wireJob);
     if (items.length === 0) return;
     log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
     answering.events?.happened('recovered');
-    const trial: Trial = { ...answering, job, cell };
+    const trial: Trial = { ...answering, job, cell, isGivenBack };
     for (const batch of batchesOf(items, model.manifest.batch.max)) await tryTogether(trial, batch);
   });
 }
@@ -56,7 +57,7 @@ export async function scoreSuspectHere(
   { wireJob, score }: { wireJob: WireJob; score: (item: HeldItem) => Promise<void> },
 ): Promise<void> {
   const { model, log, queue } = answering;
-  const items = await unpackItems(answering, job, wireJob);
+  const items = await unpackSuspect(answering, job, wireJob);
   if (items.length === 0) return;
   log.warn(
     { model: model.name, job: job.id, items: items.length },
@@ -82,6 +83,23 @@ export async function waitForCell(answering: Answering, job: TakenJob, error: No
   await delay(noCellDelayMs);
 }
 
+/**
+ * Returns the items of a suspect job that must be scored. The worker that had the job before may have answered some.
+ * Those whose results are kept are told by these, since more than one job may have them.
+ */
+async function unpackSuspect(
+  answering: Answering,
+  job: TakenJob,
+  wireJob: WireJob,
+): Promise<HeldItem[]> {
+  const items = await unpackItems(answering, job, wireJob);
+  if (items.length === 0) return items;
+  // If Redis cannot tell, assume that all are unanswered.
+  const ids = items.map(({ id }) => id);
+  const unanswered = await answering.queue.readUnanswered(ids).catch(() => []);
+  return items.filter(({ keepMs }, at) => keepMs !== undefined || unanswered[at] !== false);
+}
+
 /** Divides items into batches of up to `max` rows that can share a run, and keeps their order. */
 function batchesOf(items: readonly HeldItem[], max: number): HeldItem[][] {
   const batches: HeldItem[][] = [];
@@ -100,8 +118,13 @@ function batchesOf(items: readonly HeldItem[], max: number): HeldItem[][] {
   return batches;
 }
 
+async function openCell({ cell, isGivenBack }: Trial): Promise<void> {
+  if (isGivenBack()) throw new GivenBack();
+  await cell.open();
+}
+
 async function tryTogether(trial: Trial, batch: readonly HeldItem[]): Promise<void> {
-  await trial.cell.open();
+  await openCell(trial);
   const startedAt = nowMs();
   const items = dropLate(trial, batch, startedAt);
   if (items.length === 0) return;
@@ -113,7 +136,7 @@ async function tryTogether(trial: Trial, batch: readonly HeldItem[]): Promise<vo
 
 async function tryAlone(trial: Trial, item: HeldItem): Promise<void> {
   const { cell, job, queue } = trial;
-  await cell.open();
+  await openCell(trial);
   const strikes = await queue.addStrike(job.id, item.id);
   try {
     const startedAt = nowMs();
