@@ -10,9 +10,11 @@ import json
 
 import lightgbm
 import numpy as np
+import pandas as pd
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
+from categories import can_be_named, describe_column
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from trees import ROWS, TOWARDS_ZERO, finish
 
@@ -25,24 +27,22 @@ def main():
         booster = lightgbm.Booster(model_file=str(arguments.file))
     except lightgbm.basic.LightGBMError as error:
         fail(f"expected a text file of LightGBM; {arguments.file} cannot be read: {error}")
-    columns = [{"name": name, "datatype": "number"} for name in booster.feature_name()]
     infos = infos_of(booster)
-    lists = booster.pandas_categorical or []
-    places = categories_of(infos)
-    # The file has a list for each column of categories, in their order, but not their names. Ordered categories count as numbers.
-    is_named = len(places) == len(lists)
-    for at, values in enumerate(lists):
-        name = columns[places[at]]["name"] if is_named else "a column of categories"
-        note(f"{name} takes the numbers of its categories: {', '.join(f'{number} {value}' for number, value in enumerate(values))}")
-    finish(
-        convert(booster),
-        arguments.onnx,
-        columns=columns,
-        rows=sample(infos),
-        predict=booster.predict,
-        categories=categories_of(infos),
-        whole=TOWARDS_ZERO,
-    )
+    lists = lists_of(booster)
+    columns = [describe_column(name, lists.get(at), refuses_others=False) for at, name in enumerate(booster.feature_name())]
+    for values in (booster.pandas_categorical or []) if not lists else []:
+        listed = ", ".join(f"{number} {value}" for number, value in enumerate(values))
+        note(f"a column of categories takes their numbers, since the file does not tell which: {listed}")
+    pandas_categorical = booster.pandas_categorical
+    network = convert(booster)
+
+    def predict(rows):
+        # Names need the categories, and numbers must not meet them.
+        booster.pandas_categorical = pandas_categorical if isinstance(rows, pd.DataFrame) else None
+        return booster.predict(rows)
+
+    categories = categories_of(infos)
+    finish(network, arguments.onnx, columns, sample(infos), predict, categories, TOWARDS_ZERO, lists)
 
 
 def convert(booster):
@@ -70,6 +70,17 @@ def infos_of(booster):
 
 def categories_of(infos):
     return [at for at, info in enumerate(infos) if info.get("values")]
+
+
+def lists_of(booster):
+    """Returns the names of pandas' categories by the places of their columns, or nothing if these cannot be told.
+
+    The file has a list for each such column, in their order, but not their places. Ordered categories count as numbers.
+    """
+    infos, lists = infos_of(booster), booster.pandas_categorical or []
+    places = categories_of(infos)
+    fit = len(lists) == len(places) and all(max(infos[at]["values"]) < len(values) for at, values in zip(places, lists))
+    return dict(zip(places, lists)) if fit and all(map(can_be_named, lists)) else {}
 
 
 def sample(infos):

@@ -37,7 +37,7 @@ from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import GAP, is_gap, replace_converters
-from scikit_inputs import Texts, describe_inputs
+from scikit_inputs import Table, Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
 from scikit_steps import first_step, fitted_in, steps_of
 from scikit_texts import vectorizer_options
@@ -74,6 +74,8 @@ def main():
     if gives_sparse_rows(model, rows):
         SPARSE.update(id(step) for step in fitted_in(model.steps[-1][1]) if package_of(step) == "xgboost")
     network = convert(model, inputs, rows, expected)
+    if isinstance(inputs, Table):
+        inputs.finish(network)
     found = floats(run(network, inputs.feeds(rows)))
     compare(found, expected, f"{len(rows)} sample rows", hint=lambda: inputs.hint(rows, found, expected))
     if wrappers:
@@ -127,7 +129,7 @@ def prepare(model):
         if isinstance(step, VotingRegressor) and step.weights is not None:
             step.weights = np.array(step.weights)  # skl2onnx takes no list
         if package_of(step) and hasattr(step, "n_features_in_"):
-            refuse_booster(step)
+            refuse_booster(step, model)
 
 
 def refuse_hashes(model):

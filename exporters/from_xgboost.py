@@ -13,6 +13,7 @@ import xgboost
 from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
+from categories import can_be_named, describe_column
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from trees import DOWN, ROWS, finish
 
@@ -25,7 +26,7 @@ def main():
         booster = xgboost.Booster(model_file=str(arguments.file))
     except xgboost.core.XGBoostError as error:
         fail(f"expected a file of XGBoost; {arguments.file} cannot be read: {str(error).splitlines()[0]}")
-    learner = json.loads(booster.save_raw("json"))["learner"]
+    learner = learner_of(booster)
     kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
     if objective == "multi:softmax":
         fail(f"expected a classifier with scores; multi:softmax only names a class. Train it with multi:softprob. {OTHERWISE}")
@@ -33,19 +34,22 @@ def main():
         fail(f"expected the booster gbtree, which has a counterpart in ONNX; got {kind}")
     booster = best_of(booster)
     names, types = booster.feature_names, booster.feature_types
-    columns = [{"name": name, "datatype": "number"} for name in names or numbered(booster)]
-    categories = [at for at, type_ in enumerate(types or []) if type_ == "c"]
-    for at in categories:
-        note(f"{columns[at]['name']} takes the numbers of its categories")
+    categories, lists = [at for at, type_ in enumerate(types or []) if type_ == "c"], lists_of(booster)
+    # XGBoost takes a category of no training for another one, so it is refused.
+    columns = [describe_column(name, lists.get(at), refuses_others=True) for at, name in enumerate(names or numbered(booster))]
+    for at in categories if not lists else []:
+        note(f"{columns[at]['name']} takes the numbers of its categories, as cat.codes has them: the file has no names, or some beyond ASCII")
 
     def predict(rows):
-        matrix = xgboost.DMatrix(rows, feature_names=names, feature_types=types, enable_categorical=True)
+        # A DataFrame has its types, and only so are its categories recoded.
+        of_numbers = {"feature_names": names, "feature_types": types} if isinstance(rows, np.ndarray) else {}
+        matrix = xgboost.DMatrix(rows, **of_numbers, enable_categorical=True)
         return booster.predict(matrix)
 
     rows = sample(learner, len(columns), categories)
     # The converter changes the booster.
     network = convert(booster.copy(), len(columns), objective)
-    finish(network, arguments.onnx, columns=columns, rows=rows, predict=predict, categories=categories, whole=DOWN)
+    finish(network, arguments.onnx, columns=columns, rows=rows, predict=predict, categories=categories, whole=DOWN, lists=lists)
 
 
 def best_of(booster):
@@ -60,27 +64,57 @@ def best_of(booster):
     return booster[: int(best) + 1]
 
 
+def lists_of(booster):
+    """Returns the names of pandas' categories by the places of their columns, or nothing if these cannot be told.
+
+    XGBoost before 3.1 keeps none. Later ones cut names with letters beyond ASCII, and then mistake one for another.
+    """
+    lists = {}
+    trees = learner_of(booster)["gradient_booster"].get("model", {})
+    for at, encoder in enumerate(trees.get("cats", {}).get("enc", [])):
+        values, offsets = encoder["values"], encoder.get("offsets")
+        if offsets is not None:
+            if min(values, default=0) < 0:
+                return {}
+            values = ["".join(map(chr, values[start:end])) for start, end in zip(offsets, offsets[1:])]
+        if values:
+            lists[at] = values
+    return lists if all(map(can_be_named, lists.values())) else {}
+
+
 def numbered(booster):
     return [f"column {at}" for at in range(booster.num_features())]
 
 
 def convert(booster, count, objective):
-    # The converter takes no names but its own, f0 and so on.
-    booster.feature_names = None
+    # The converter takes no names but its own, f0 and so on, and no splits of Booleans, which are written without a number.
+    types = [{"i": "int"}.get(each, each) for each in booster.feature_types or []] or None
+    booster.feature_names, booster.feature_types = None, types
     try:
         return convert_xgboost(booster, initial_types=[("row", FloatTensorType([None, count]))], target_opset=OPSET)
     except Exception as error:  # the converter has several classes of errors
         fail(f"expected a model that onnxmltools can export; got the objective {objective}: {type(error).__name__}: {error}")
 
 
-def sample(learner, count, categories):
-    """Draws numbers around those at which the trees divide."""
-    random = np.random.default_rng(1)
-    limits, known = [[] for _ in range(count)], [0] * count
+def learner_of(booster):
+    return json.loads(booster.save_raw("json"))["learner"]
+
+
+def limits_of(learner, count):
+    """Returns the numbers at which the trees divide each column."""
+    limits = [[] for _ in range(count)]
     for tree in learner["gradient_booster"]["model"]["trees"]:
         for feature, limit, left in zip(tree["split_indices"], tree["split_conditions"], tree["left_children"]):
             if left >= 0:
                 limits[feature].append(limit)
+    return limits
+
+
+def sample(learner, count, categories):
+    """Draws numbers around those at which the trees divide."""
+    random = np.random.default_rng(1)
+    limits, known = limits_of(learner, count), [0] * count
+    for tree in learner["gradient_booster"]["model"]["trees"]:
         for node, start, size in zip(*(tree[f"categories{name}"] for name in ("_nodes", "_segments", "_sizes"))):
             feature = tree["split_indices"][node]
             known[feature] = max([known[feature], *tree["categories"][start : start + size]])

@@ -90,16 +90,32 @@ def network_of(model):
     return network
 
 
-def refuse_booster(model):
-    """Fails if a booster has no counterpart in ONNX, or takes other columns than numbers."""
-    package = package_of(model)
-    if package == "xgboost" and model.booster not in (None, "gbtree"):
-        fail(f"expected the booster gbtree, which has a counterpart in ONNX; got {model.booster}. {OTHERWISE}")
-    has_categories = "c" in (model.get_booster().feature_types or []) if package == "xgboost" else model.booster_.pandas_categorical
-    if has_categories:
+def lists_of(model):
+    """Returns the names of pandas' categories that a booster was trained with, by the places of their columns, as far as they are known."""
+    if package_of(model) == "xgboost":
+        from from_xgboost import lists_of as find
+
+        return find(model.get_booster())
+    from from_lightgbm import lists_of as find
+
+    return find(model.booster_)
+
+
+def refuse_booster(step, model):
+    """Fails if a booster has no counterpart in ONNX, or takes other columns than numbers. Alone, it may take categories."""
+    package = package_of(step)
+    if package == "xgboost" and step.booster not in (None, "gbtree"):
+        fail(f"expected the booster gbtree, which has a counterpart in ONNX; got {step.booster}. {OTHERWISE}")
+    has_categories = "c" in (step.get_booster().feature_types or []) if package == "xgboost" else step.booster_.pandas_categorical
+    if has_categories and step is not model:
         fail(
-            f"expected columns of numbers; {type(model).__name__} was trained with pandas' categories. Save the booster by "
-            f"{WRITTEN[package]}, and add that file, which takes the numbers of the categories. {OTHERWISE}"
+            f"expected columns of numbers; the {type(step).__name__} in a {type(model).__name__} was trained with pandas' categories. Train "
+            f"it alone, or encode them with a ColumnTransformer at the beginning of the pipeline. {OTHERWISE}"
+        )
+    if has_categories and not lists_of(step):
+        fail(
+            f"expected pandas' categories whose names {type(step).__name__} keeps: for XGBoost, texts of ASCII or whole numbers; for LightGBM, no "
+            f"ordered ones beside others. To send their numbers instead, save the booster by {WRITTEN[package]}, and add that file. {OTHERWISE}"
         )
 
 
@@ -123,12 +139,11 @@ def prepare(network, gaps):
 @lru_cache
 def splits(step):
     """Returns the numbers at which a booster splits each column, by the place of the column."""
-    booster = step.get_booster() if package_of(step) == "xgboost" else step.booster_
-    table = booster.trees_to_dataframe()
     if package_of(step) == "xgboost":
-        names, feature, limit = booster.feature_names, table["Feature"], table["Split"]
-        names = names or [f"f{at}" for at in range(step.n_features_in_)]
-    else:
-        names, feature, limit = booster.feature_name(), table["split_feature"], table["threshold"]
-    limits = pd.to_numeric(limit, errors="coerce")
-    return [limits[(feature == name) & (limits.abs() < NUMBERS_MAX)].to_numpy() for name in names]
+        from from_xgboost import learner_of, limits_of
+
+        return [np.array(limits) for limits in limits_of(learner_of(step.get_booster()), step.n_features_in_)]
+    booster = step.booster_
+    table = booster.trees_to_dataframe()
+    limits = pd.to_numeric(table["threshold"], errors="coerce")
+    return [limits[(table["split_feature"] == name) & (limits.abs() < NUMBERS_MAX)].to_numpy() for name in booster.feature_name()]

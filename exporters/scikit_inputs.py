@@ -7,8 +7,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import Pipeline
 
+from categories import describe_column, feeds_of, gap_of, table_of, take_names
 from comparison import largest_apart, rows_of
 from program import OTHERWISE, fail
+from scikit_boosters import lists_of, package_of
 from scikit_converters import GAP, is_gap
 from scikit_rows import ROWS, around
 from scikit_steps import first_step, steps_before_change, steps_of, uses_of
@@ -23,6 +25,8 @@ def describe_inputs(model):
         return Columns(first, model.steps[1][1] if isinstance(model, Pipeline) and len(model.steps) > 1 else model)
     if not hasattr(model, "n_features_in_"):
         fail(f"expected a fitted model of numbers, texts or columns; got {type(model).__name__} with {type(first).__name__}")
+    if package_of(model) and lists_of(model):
+        return Table(model)
     inputs = Matrix(model)
     for step in inputs.steps:
         has_texts = any(np.asarray(values).dtype.kind in "OUS" for values in getattr(step, "categories_", []))
@@ -85,8 +89,10 @@ class Matrix:
 
     def sample(self):
         rng = np.random.default_rng(1)
-        rows = [around([(step, at) for step in self.steps], rng) for at in range(len(self.columns))]
-        return self.table(np.column_stack(rows))
+        return self.table(np.column_stack([self.cells(at, rng) for at in range(len(self.columns))]))
+
+    def cells(self, at, rng):
+        return around([(step, at) for step in self.steps], rng)
 
     def plain_sample(self):
         return self.table(np.ones((1, len(self.columns))))
@@ -111,6 +117,40 @@ class Matrix:
 
     def hint(self, rows, found, expected):
         return hint_of_row([column["name"] for column in self.columns], worst_row(rows, found, expected))
+
+
+class Table(Matrix):
+    """An input for each column of a booster that was trained with pandas' categories."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.lists = lists_of(model)
+        self.names = [column["name"] for column in self.columns]
+        refuses_others = package_of(model) == "xgboost"
+        self.columns[:] = [describe_column(name, self.lists.get(at), refuses_others) for at, name in enumerate(self.names)]
+        for at in self.lists:
+            self.columns[at]["missing"] = gap_of(self.columns[at])
+        self.takes_names = False
+
+    def cells(self, at, rng):
+        return rng.integers(-1, len(self.lists[at]), ROWS) if at in self.lists else super().cells(at, rng)
+
+    def table(self, rows):
+        return table_of(rows, self.names, self.lists)
+
+    def feeds(self, rows):
+        if self.takes_names:
+            return feeds_of(rows, self.lists)
+        codes = [rows.iloc[:, at].cat.codes.replace(-1, np.nan) if at in self.lists else rows.iloc[:, at] for at in range(rows.shape[1])]
+        return super().feeds(np.column_stack(codes))
+
+    def finish(self, network):
+        """Lets a network of the numbers of categories take the names."""
+        take_names(network, self.names, self.lists)
+        self.takes_names = True
+
+    def takes_gaps(self, at):
+        return at not in self.lists
 
 
 class Columns:

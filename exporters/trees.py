@@ -4,6 +4,7 @@ import numpy as np
 from onnx import TensorProto
 from onnx.helper import make_node, make_tensor
 
+from categories import feeds_of, gap_of, table_of, take_names
 from comparison import compare, difference
 from onnx_file import run, save
 
@@ -21,11 +22,13 @@ TOWARDS_ZERO = [
 ODD = [0.0, -0.0, 1e-36, -1e-36, 1e30, -1e30]
 
 
-def finish(network, path, columns, rows, predict, categories, whole):
+def finish(network, path, columns, rows, predict, categories, whole, lists):
     """Compares a network with its booster, and saves it as a table of these columns.
 
+    predict     answers to a matrix, and to a DataFrame with pandas' categories
     categories  the places of the columns that hold numbers of categories
     whole       how the booster makes whole numbers of those: TOWARDS_ZERO or DOWN
+    lists       the names of the categories by the places of their columns, of those that can be told
     """
     make_whole(network, [at in categories for at in range(len(columns))], whole)
     rng = np.random.default_rng(3)
@@ -40,7 +43,13 @@ def finish(network, path, columns, rows, predict, categories, whole):
     gaps = np.where(np.random.default_rng(2).random(rows.shape) < 0.2, np.nan, rows).astype(np.float32)
     if difference(scores(network, gaps), align(predict(gaps))) < 1e-4:
         for column in columns:
-            column["missing"] = "NaN"
+            column["missing"] = gap_of(column)
+    if lists:
+        names = [column["name"] for column in columns]
+        take_names(network, names, lists)
+        table = table_of(rows, names, lists)
+        found = floats(run(network, feeds_of(table, lists)))
+        compare(align(found), align(predict(table)), f"{len(rows)} rows with names of categories")
     is_classifier = len(network.graph.output) > 1
     manifest = {"input": {"kind": "table", "columns": columns}}
     save(network, path, manifest=manifest if is_classifier else {**manifest, "output": {"kind": "regression"}})
@@ -62,7 +71,11 @@ def make_whole(network, is_category, whole):
 
 
 def scores(network, rows):
-    return align(next(value for value in run(network, {"row": rows}).values() if value.dtype.kind == "f"))
+    return align(floats(run(network, {"row": rows})))
+
+
+def floats(outputs):
+    return next(value for value in outputs.values() if value.dtype.kind == "f")
 
 
 def align(found):

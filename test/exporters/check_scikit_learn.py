@@ -313,9 +313,22 @@ def boosters():
     yield "voting boosters", voters.fit(numbers, CLASSES), numbers
     texts = make_pipeline(CountVectorizer(), XGBClassifier(**xgboost)).fit(TEXTS, np.array(KINDS) == "late")
     yield "XGBoost of texts", texts, None
-    of_kinds = numbers.assign(ä=ROWS["ä"]).astype({"ä": "category"})
-    yield "XGBoost of pandas' categories", XGBClassifier(**xgboost, enable_categorical=True).fit(of_kinds, higher), None
-    yield "LightGBM of pandas' categories", LGBMClassifier(**lightgbm).fit(of_kinds, higher), None
+    kind = pd.Series(np.where(ROWS["ä"] == "x", 10, 2)).astype("category")
+    of_kinds = numbers.assign(ä=ROWS["ä"].astype("category"), kind=kind, label=higher == 1)
+    of_kinds[["ä", "kind"]] = of_kinds[["ä", "kind"]].where(RNG.random((200, 2)) < 0.9)
+    known = {**xgboost, "enable_categorical": True}
+    yield "XGBoost of pandas' categories", XGBClassifier(**known).fit(of_kinds, three), of_kinds
+    yield "XGBoost of Booleans", XGBRegressor(**xgboost).fit(of_kinds[["a", "label"]], number), of_kinds[["a", "label"]]
+    unknown = of_kinds.assign(ä=of_kinds["ä"].cat.rename_categories({"y": "unknown"}))
+    yield "LightGBM of pandas' categories", LGBMClassifier(**lightgbm).fit(of_kinds, CLASSES), unknown
+    turned = TransformedTargetRegressor(LGBMRegressor(**lightgbm), func=np.log, inverse_func=np.exp)
+    yield "a target of pandas' categories", turned.fit(of_kinds, np.exp(number)), of_kinds
+    umlauts = of_kinds.assign(ä=of_kinds["ä"].cat.rename_categories({"y": "ü"}))
+    yield "XGBoost of categories beyond ASCII", XGBClassifier(**known).fit(umlauts, higher), None
+    ordered = of_kinds.assign(ä=of_kinds["ä"].cat.as_ordered())
+    yield "LightGBM of ordered categories", LGBMClassifier(**lightgbm).fit(ordered, higher), None
+    calibrated = CalibratedClassifierCV(LGBMClassifier(**lightgbm), cv=2)
+    yield "LightGBM of categories, calibrated", calibrated.fit(of_kinds, higher), None
     yield "XGBoost that drops trees", XGBClassifier(**xgboost, booster="dart").fit(NUMBERS, higher), None
     yield "LightGBM where 0 is missing", LGBMClassifier(**lightgbm, zero_as_missing=True).fit(numbers, higher), None
 
@@ -339,7 +352,9 @@ def scores_of(rows, folder):
     inputs = session.get_inputs()
     rows = pd.DataFrame({"text": rows}) if isinstance(rows, list) else rows
     columns = {given.name: rows if given.name == "row" else rows[[given.name]] for given in inputs}
-    feeds = {given.name: columns[given.name].to_numpy().astype(kinds[given.type]) for given in inputs}
+    gaps = {"tensor(string)": "<missing>"}
+    filled = {given.name: columns[given.name].astype(object).fillna(gaps.get(given.type, np.nan)) for given in inputs}
+    feeds = {given.name: filled[given.name].to_numpy().astype(kinds[given.type]) for given in inputs}
     return from_scikit_learn.floats(dict(enumerate(session.run(None, feeds))))
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import xgboost
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
 import from_xgboost  # noqa: E402
+from categories import feeds_of  # noqa: E402
 
 RNG = np.random.default_rng(1)
 ROWS = np.column_stack([RNG.normal(size=(600, 2)), RNG.integers(0, 8, 600)]).astype(np.float32)
@@ -35,8 +37,24 @@ def difference(folder, objective, answers):
     return np.abs(scores - booster.predict(matrix(rows))).max()
 
 
+def check_names(folder):
+    """Compares a booster of pandas' categories and Booleans with its network, which takes the names."""
+    kinds = pd.Categorical(np.array(list("hgfedcba"))[ROWS[:, 2].astype(int)], list("bahcdefg"))
+    rows = pd.DataFrame({"number": ROWS[:, 0], "kind": kinds, "flag": ROWS[:, 1] > 0})
+    rows.loc[:50, "kind"] = None
+    booster = xgboost.train({}, xgboost.DMatrix(rows, NUMBERS, enable_categorical=True), 20)
+    booster.save_model(folder / "model.json")
+    sys.argv = ["from_xgboost.py", str(folder / "model.json"), str(folder / "model.onnx")]
+    from_xgboost.main()
+    # XGBoost takes them in another order, too.
+    others = rows.assign(kind=rows["kind"].cat.reorder_categories(list("abcdefgh")))
+    (found,) = onnxruntime.InferenceSession(folder / "model.onnx").run(None, feeds_of(others, {1: ["a"]}))
+    assert np.abs(found.ravel() - booster.predict(xgboost.DMatrix(others, enable_categorical=True))).max() < 1e-5
+
+
 def main():
     folder = Path(sys.argv[1])
+    check_names(folder)
     assert difference(folder, "reg:squarederror", NUMBERS) < 1e-5
     assert difference(folder, "binary:logistic", NUMBERS > 1) < 1e-5
 

@@ -85,9 +85,9 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
         'ONNX Runtime has another lower case of İ: lower the texts yourself, for the training',
       'imputed texts and numbers': 'expected texts as the categories of a_b; got [',
       'a package that is not here': 'no package but scikit-learn, XGBoost and LightGBM; ',
-      "XGBoost of pandas' categories":
-        'Save the booster by model.save_model("model.json"), and add',
-      "LightGBM of pandas' categories": 'by model.booster_.save_model("model.txt"), and add',
+      'XGBoost of categories beyond ASCII': 'add that file',
+      'LightGBM of ordered categories': 'by model.booster_.save_model("model.txt"), and add',
+      'LightGBM of categories, calibrated': 'the LGBMClassifier in a CalibratedClassifierCV was',
       'XGBoost that drops trees':
         'expected the booster gbtree, which has a counterpart in ONNX; got dart',
       'LightGBM where 0 is missing': 'it was trained with zero_as_missing',
@@ -120,7 +120,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(40);
+    expect(scored).toHaveLength(44);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }
@@ -189,6 +189,15 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       expect(said).toContain('the labels are those of predict()');
       expect(manifest).toMatchObject({
         output: { threshold: [expect.any(Number), expect.any(Number)] },
+      });
+    }
+    for (const [name, categories] of [
+      ["XGBoost of pandas' categories", { categories: ['x', 'y'] }],
+      ["LightGBM of pandas' categories", {}],
+    ] as const) {
+      const kind = { name: 'ä', datatype: 'category', missing: '<missing>', ...categories };
+      expect(others[name]?.manifest).toMatchObject({
+        input: { columns: expect.arrayContaining([kind]) },
       });
     }
     for (const name of ['two numbers', 'clusters']) {
