@@ -1,5 +1,5 @@
-// Tensors of the Open Inference Protocol, as typed arrays. The numbers of typed arrays travel in binary, and all
-// other data in JSON. Answers to requests are binary, and results of jobs are in JSON.
+// Tensors of the Open Inference Protocol, as typed arrays. The numbers of typed arrays and the bytes of files travel in
+// binary, and all other data in JSON. Answers to requests are binary, and results of jobs are in JSON.
 
 import { halfToNumber } from '../shared/tensors/half.js';
 import type { InferResponse } from './answers.js';
@@ -11,6 +11,7 @@ export type Datatype = InferResponse['outputs'][number]['datatype'];
 export type TensorData =
   | ArrayBufferView
   | readonly string[]
+  | readonly Uint8Array[]
   | readonly boolean[]
   | readonly number[]
   | readonly bigint[];
@@ -18,7 +19,7 @@ export type TensorData =
 export interface Tensor {
   readonly name: string;
   /**
-   * If unset, that of the array: `Float32Array` is FP32, strings are BYTES, and so on. Numbers of a plain array have no
+   * If unset, that of the array: `Float32Array` is FP32, strings and `Uint8Array`s in a plain array are BYTES, and so on. Numbers of a plain array have no
    * datatype of their own. The bits of FP16 are a `Uint16Array`.
    */
   readonly datatype?: Datatype | undefined;
@@ -125,10 +126,32 @@ function encodeTensor({ name, datatype, shape, data }: Tensor): {
   }
   if (!Array.isArray(data))
     throw misuse(`the data of ${JSON.stringify(name)} to be an array`, data);
+  if ((datatype ?? 'BYTES') === 'BYTES' && data[0] instanceof Uint8Array) {
+    const bytes = joinFiles(name, data);
+    const parameters = { binary_data_size: bytes.length };
+    return { json: { name, datatype: 'BYTES', shape, parameters }, bytes };
+  }
   const chosen = datatype ?? datatypeOfElement(name, data[0]);
   const write = (element: unknown): unknown =>
     Array.isArray(element) ? element.map(write) : writeElement({ name, datatype: chosen }, element);
   return { json: { name, datatype: chosen, shape, data: data.map(write) }, bytes: undefined };
+}
+
+/** Writes each element behind its length. JSON cannot hold the bytes of a file. */
+function joinFiles(name: string, elements: readonly unknown[]): Uint8Array {
+  const parts = elements.map((element) => {
+    if (element instanceof Uint8Array) return element;
+    throw misuse(`each element of ${JSON.stringify(name)} to be a Uint8Array`, element);
+  });
+  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + 4 + length, 0));
+  const lengths = new DataView(joined.buffer);
+  let at = 0;
+  for (const part of parts) {
+    lengths.setUint32(at, part.length, true);
+    joined.set(part, at + 4);
+    at += 4 + part.length;
+  }
+  return joined;
 }
 
 function chooseDatatype(

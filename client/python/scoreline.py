@@ -126,7 +126,7 @@ class Tensor:
     """A tensor of the Open Inference Protocol.
 
     `data` is a numpy array, or a list, flat or nested. An array has a shape and a datatype of its own; a list of numbers
-    needs both here. Answers have arrays with numpy installed, and flat lists without it.
+    needs both here. Elements of BYTES are texts, or bytes such as those of a file. Answers have arrays with numpy installed, and flat lists without it.
     """
 
     name: str
@@ -1160,11 +1160,26 @@ def _encode_tensor(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
         raise ValueError(
             f"Expected {name!r} to have a shape and, for numbers, a datatype; a list has none of its own."
         )
-    try:
-        elements = _elements(data)
-    except UnicodeDecodeError as cause:
-        raise ValueError(f"Expected the texts of {name!r} in UTF-8; got other bytes.") from cause
-    return {"name": name, "datatype": datatype, "shape": list(shape), "data": elements}, b""
+    head = {"name": name, "datatype": datatype, "shape": list(shape)}
+    if datatype != "BYTES" or not isinstance(first, bytes):
+        return {**head, "data": _elements(data)}, b""
+    # JSON cannot hold the bytes of a file.
+    raw = b"".join(_with_length(name, element) for element in _flat(data))
+    return {**head, "parameters": {"binary_data_size": len(raw)}}, raw
+
+
+def _with_length(name: str, element: Any) -> bytes:
+    if not isinstance(element, bytes):
+        raise TypeError(f"Expected each element of {name!r} to be bytes; got {element!r}.")
+    return len(element).to_bytes(4, "little") + element
+
+
+def _flat(data: Any) -> Iterator[Any]:
+    for each in data:
+        if isinstance(each, (list, tuple)):
+            yield from _flat(each)
+        else:
+            yield each
 
 
 def _datatype_of(name: str, dtype: Any) -> str:
@@ -1188,8 +1203,6 @@ def _elements(data: Any) -> Any:
         data = data.tolist()
     if isinstance(data, (list, tuple)):
         return [_elements(each) for each in data]
-    if isinstance(data, bytes):
-        return data.decode()
     if isinstance(data, float) and not math.isfinite(data):
         return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
     return data
@@ -1267,5 +1280,7 @@ def _from_bytes(datatype: str, data: bytes) -> Any:
         try:
             strings.append(data[start:at].decode())
         except UnicodeDecodeError as cause:
-            raise ValueError(f"element {len(strings)} is not UTF-8") from cause
+            raise ValueError(
+                f"element {len(strings)} is not UTF-8. Let the model answer with bytes in base64"
+            ) from cause
     return numpy.array(strings, dtype=object)

@@ -148,6 +148,7 @@ describe('infer', () => {
       ['echo-bool', { data: Uint8Array.of(1, 0), datatype: 'BOOL' }, [true, false]],
       ['echo-uint8', { data: Uint8ClampedArray.of(1, 300) }, Uint8Array.of(1, 255)],
       ['echo-uint8', { data: Buffer.from([1, 2]) }, Uint8Array.of(1, 2)],
+      ['echo-bytes', { data: [Buffer.from('äö😀'), new Uint8Array()] }, ['äö😀', '']],
     ] as const;
     for (const [model, tensor, expected] of cases) {
       const { outputs } = await client.infer(model, {

@@ -236,7 +236,9 @@ describe.skipIf(!hasPython).each([
     });
 
     test.each([
-      ['[b"\\xff"], [1, 1]', /texts of 'in' in UTF-8/],
+      ['[b"\\xff", "a"], [1, 2]', /each element of 'in' to be bytes; got 'a'/],
+      ['["a", b"\\xff"], [1, 2]', /bytes/],
+      ['[b"\\xff"], [1, 1], "FP32"', /bytes/],
       ...(hasNumpy
         ? ([
             ['numpy.zeros(1), None, "FP33"', /'in' to be FP33; its array is FP64/],
@@ -343,7 +345,9 @@ describe.skipIf(!hasPython).each([
       const marked = Buffer.from('\ufeffä');
       const error = await textsOf(marked, Buffer.of(0x61, 0xff));
       expect(error).toMatchObject({ code: 'answer_unexpected', status: 200 });
-      expect(error.message).toMatch(/'out'.*element 1 is not UTF-8\.$/);
+      expect(error.message).toMatch(
+        /'out'.*element 1 is not UTF-8\. Let the model answer with bytes in base64\.$/,
+      );
       const { result } = await textsOf(marked, Buffer.alloc(0));
       expect(result.outputs.out.data).toEqual(['\ufeffä', '']);
     },

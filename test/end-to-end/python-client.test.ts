@@ -116,6 +116,9 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
         });
         expect(result.outputs).toEqual({ out: { ...out, kind: 'list' } });
       }
+      const files = { name: 'in', data: [['a file', '']], dtype: 'S' };
+      const { outputs } = await ask('infer', 'echo-bytes', { tensors: [files] });
+      expect(outputs.out.data).toEqual(['a file', '']);
     });
   });
 
