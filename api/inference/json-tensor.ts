@@ -95,7 +95,7 @@ function readStrings(data: Uint8Array): readonly string[] {
   if (at < 0 || Buffer.compare(encodeStrings(texts), data) === 0) return texts;
   throw new ScorelineError(
     'tensor_invalid',
-    `Expected outputs in UTF-8, since the answer is JSON; got other bytes, at index ${at} or later. Ask /v2 for the output with binary_data: true.`,
+    `Expected outputs in UTF-8, since the answer is JSON; got other bytes, at index ${at} or later. Ask /v2 for the output with binary_data: true, or let the model answer with base64.`,
   );
 }
 

@@ -58,7 +58,7 @@ function addFinder(directory: string, name: string, rows: readonly number[]): vo
       inputs: [declared('pixels', 'FP32', [...rows, height, width, 3])],
       outputs: [declared('places', 'INT64', [rows.length + 3, -1])],
     },
-    changes: { input: centred, output: { kind: 'tensors' }, batch: 'none' },
+    changes: { input: { ...picture, scale: 1 }, output: { kind: 'tensors' }, batch: 'none' },
   });
 }
 
@@ -248,6 +248,13 @@ describe('a picture is answered', () => {
   ])('with as many places as %s finds in it, the same by either way', async (model, rows) => {
     const [{ body: first }, { body: second }] = await Promise.all([score(model), score(model)]);
     expect(first.predictions).toEqual(second.predictions);
+    const packed = await fetch(`${service.url}/v1/models/${model}/score`, {
+      method: 'POST',
+      headers: { 'content-type': 'image/png', 'accept-encoding': 'gzip' },
+      body: file,
+    });
+    expect(packed.headers.get('content-encoding')).toBe('gzip');
+    expect(await packed.json()).toMatchObject({ predictions: first.predictions });
     const [{ name, shape, data }] = first.predictions;
     const count = data.length / (rows.length + 3);
     expect([name, shape]).toEqual(['places', [rows.length + 3, count]]);

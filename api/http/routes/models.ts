@@ -20,6 +20,7 @@ import type { Rollout, Waiting } from '../../versions/rollout.js';
 import type { Shadows } from '../../versions/shadows.js';
 import { applyParameters, asObject, type Body, inputMissing, type ReadBody } from '../body/body.js';
 import { wantsLines } from '../body/lines.js';
+import { sendCompressed } from '../compression.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
@@ -67,7 +68,10 @@ export function makeScoreNative(options: {
     call.deferral?.writeAs({ route: 'native' });
     const [reply] = await scoring.score(call, inputs, wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
-    sendJsonText(response, writeNativeAnswer(kinds, model, reply));
+    const answer = writeNativeAnswer(kinds, model, reply);
+    if (model.manifest.output.kind !== 'tensors') return sendJsonText(response, answer);
+    // Masks are long, and alike from pixel to pixel.
+    return sendCompressed(response, answer, { 'Content-Type': 'application/json; charset=utf-8' });
   };
 }
 
