@@ -299,6 +299,9 @@ function openScoring(parts: {
     onCancelled: (record) => ends.end(record),
   });
   const dispatcher = new Dispatcher({ instance, queue, waiters });
+  registry.subscribe(({ removed }) => {
+    for (const model of removed) dispatcher.forget(model);
+  });
   const shadows = new Shadows({
     ...{ registry, dispatcher },
     onOutcome:

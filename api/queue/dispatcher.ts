@@ -6,7 +6,7 @@ import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import { countBytes, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Item, OutputWish } from '../../shared/wire/job.js';
-import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
+import { jobQueueOf, type Priority, priorities } from '../../shared/wire/priority.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
 import type { Ending } from '../ending.js';
 import type { RequestTrace } from '../traces/request-trace.js';
@@ -83,6 +83,11 @@ export class Dispatcher {
     );
     lane.send();
     return replies;
+  }
+
+  /** Forgets a model that has left. Its items on their way are still answered. */
+  forget({ queue }: Pick<Model, 'queue'>): void {
+    for (const priority of priorities) this.#lanes.delete(jobQueueOf(queue, priority));
   }
 
   /** Puts an item into its lane. Returns its reply, and calls `onSettled` when the wait has ended. */

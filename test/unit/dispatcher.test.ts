@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { clientClosed } from '../../api/call.js';
 import { Ending } from '../../api/ending.js';
@@ -86,6 +88,7 @@ function makeObserved({ lingerMs = 0 } = {}) {
   };
 
   return {
+    dispatcher,
     added,
     cancelled,
     waiters,
@@ -112,6 +115,9 @@ function makeObserved({ lingerMs = 0 } = {}) {
     },
   };
 }
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const codeOf = (error: ScorelineError) => error.code;
 
@@ -510,4 +516,21 @@ test('a reply that was kept from an earlier request does not change how items ga
   expect(jobs()).toEqual(['a', 'a', 'a']);
   await passMs(1);
   expect(jobs()).toEqual(['a', 'a', 'a', 'b']);
+});
+
+test('a model that has left is held no more, and its items on their way are answered', async () => {
+  const { dispatcher, submit, end, answer } = makeObserved();
+  const weakly = () => {
+    const model = makeSampleModel({ name: 'leaving' });
+    const { outcome } = submit('a', { model });
+    dispatcher.forget(model);
+    return { outcome, model: new WeakRef(model) };
+  };
+  const { outcome, model } = weakly();
+  await end(0);
+  await answer(0);
+  expect(await outcome).toBe(1);
+  await everythingDone();
+  collectGarbage();
+  expect(model.deref()).toBeUndefined();
 });
