@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { findFreePort } from '../cli/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
@@ -81,7 +82,7 @@ async function startFlask() {
     ))
   ) {
     if (child.exitCode !== null) throw new Error('Flask did not start. See its output above.');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await delay(200);
   }
   return { url, close };
 }

@@ -2,6 +2,7 @@
 // independent clients, whether or not earlier ones were answered. A latency counts from the time a
 // request was due, not from when it was sent. So a generator that lags cannot hide slow answers.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, makeClient } from './client.js';
 
 /** The generator wakes at this interval. Waking for every request costs as much as sending it. */
@@ -140,8 +141,4 @@ function makePool(port: number, max: number) {
       for (const client of all) client.close();
     },
   };
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -2,10 +2,11 @@
 // and are open to all.
 
 import { hash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
+import { namesIn } from '../../../shared/files/names-in.js';
 import { packageDirectory } from '../../../shared/version.js';
 import { policyOf } from '../../pages/policy.js';
 import { sendCompressed } from '../compression.js';
@@ -62,21 +63,13 @@ export function addDocsRoutes(app: Express): void {
 }
 
 function readFiles(folder: string): ReadonlyMap<string, File> {
-  const names = readNames(folder).filter((name) => path.extname(name) in types);
+  const names = namesIn(folder).filter((name) => path.extname(name) in types);
   const read = (name: string): File => {
     const bytes = readFileSync(path.join(folder, name));
     const digest = hash('sha256', bytes, 'base64url').slice(0, 22);
     return { bytes, type: types[path.extname(name)] as string, tag: `"${digest}"` };
   };
   return new Map(names.map((name) => [name, read(name)]));
-}
-
-function readNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 async function send(request: Request, response: Response, file: File): Promise<void> {
