@@ -39,7 +39,7 @@ export function makeReadiness(options: {
       const unseen = await neverSeen(models);
       return unseen && models.filter((model) => unseen.includes(model) || calls.isRefused(model));
     },
-    // A model that breaks later must not take the others away, so what is refused does not count.
+    // Models that are refused do not count: one that breaks later must not take the others out of service.
     async whyNot() {
       if (calls.isLeaving) return 'shutting down';
       const { models } = registry;

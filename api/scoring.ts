@@ -217,7 +217,7 @@ function contentOf(value: string | Buffer | Row): string | Buffer {
 }
 
 function contentOfCell(cell: unknown): string {
-  // JSON would make null of what is infinite, and 0 of -0.
+  // JSON would write null for infinities, and 0 for -0.
   if (typeof cell === 'number') return Object.is(cell, -0) ? '-0' : String(cell);
   // A row with a list or an object is refused, whatever that holds, and JSON fails if it is deep.
   return typeof cell === 'object' && cell !== null ? '{}' : JSON.stringify(cell);

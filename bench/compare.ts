@@ -82,7 +82,7 @@ const services: BenchService[] = [];
 try {
   await compare();
 } catch (error) {
-  // What is interrupted fails in many ways, none of which is the reason.
+  // An interrupted run fails in many ways, none of which is the reason.
   say(coerceError(signal.aborted ? signal.reason : error).message);
   process.exitCode = 1;
 }

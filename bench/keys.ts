@@ -1,6 +1,6 @@
 // `npm run bench -- keys [--seconds S] [--rounds R] [--clients N]`
 //
-// Measures what it costs to know who asks. Three API processes share one Redis and one worker: the first
+// Measures what authentication costs. Three API processes share one Redis and one worker: the first
 // lets everyone in, the second asks for an API key, and the third also counts the requests of the key
 // against limits that are never reached. They take turns, at `--clients` clients.
 //

@@ -11,7 +11,7 @@ const collectGarbage: () => void = runInNewContext('gc');
 
 process.on('SIGUSR2', () => {
   collectGarbage();
-  // What has a finaliser goes with the next collection.
+  // Objects with finalisers are freed by the next collection.
   setImmediate(() => {
     collectGarbage();
     const { heapUsed, arrayBuffers } = process.memoryUsage();

@@ -197,7 +197,7 @@ function stampCode({ folder, name, manifest: { source } }: Model): string | unde
   }
 }
 
-/** What was verified may not be what ONNX Runtime or Python has read. */
+/** The files may have changed between their verification and the moment when ONNX Runtime or Python read them. */
 function changedMeanwhile({ name, version, folder }: Model): ScorelineError {
   return new ScorelineError(
     'model_file_wrong',

@@ -84,7 +84,7 @@ export async function openApiKeySource(options: {
       await store.writeUses(ring.usedSince(keptAt));
       keptAt = now;
     } catch {
-      // Next time, what is not kept now is kept as well.
+      // The next round writes these uses, too.
     }
   };
   const looking = lookOn();

@@ -26,15 +26,15 @@ export interface Caller {
   readonly limits?: CallerLimits | undefined;
 }
 
-/** Everyone, where nobody needs to say who asks. */
+/** The caller of all requests while there is no authentication. */
 export const anyone: Caller = { id: 'anyone', name: 'anyone', scopes: ['admin'] };
 
-/** Returns whose share something counts for; undefined where nobody says who asks, so there are no shares. */
+/** Returns the caller whose share something counts for; undefined without authentication, when there are no shares. */
 export function shareOf(caller: string): string | undefined {
   return caller === anyone.id ? undefined : caller;
 }
 
-/** Who sends a request to an address that is open to all. It may do nothing else. */
+/** The caller of requests to addresses that are open to all. It may do nothing else. */
 export const nobody: Caller = { id: 'nobody', name: 'nobody', scopes: [], models: [] };
 
 /**

@@ -1,4 +1,4 @@
-// What a request shows to say who asks: an API key or an access token.
+// The credential of a request: an API key or an access token.
 
 import { ScorelineError } from '../../shared/errors.js';
 import { apiKeyPrefix } from './api-key.js';

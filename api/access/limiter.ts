@@ -24,7 +24,7 @@ const aloneMs = 1000;
 const askEveryMs = 1;
 /** How many questions may come faster than that after a pause. */
 const askBurst = 4;
-/** How long Redis need not know what has happened here. */
+/** How long Redis may be behind the counts of this instance. */
 const newsMs = 20;
 
 /** The place of one request among those of its caller that are in flight. */
@@ -181,7 +181,7 @@ export class Limiter {
   #decideAlone({ wasAsked }: { wasAsked: boolean }): Decision {
     const refusal = this.#share.takeAlone(this.#limits, this.#inFlight, wasAsked);
     if (refusal) return refusal;
-    // Redis is told soon. Later, it would take the request off what has come into the bucket since.
+    // Report soon. A late report would charge the request to tokens that have come into the bucket since.
     if (!wasAsked && this.#limits.perSecond !== undefined) this.#report(newsMs);
     return this.#openSlot();
   }

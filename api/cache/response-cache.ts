@@ -70,7 +70,7 @@ export class ResponseCache {
     }
     let isFirst = false;
     const { replies, entry } = await this.#flights.join(
-      // An interactive request must not wait behind bulk for what is asked there, too.
+      // An interactive request does not join the flight of an equal bulk request, which may wait longer.
       `${model.queue} ${call.priority} ${place.digest}`,
       call,
       async () => {

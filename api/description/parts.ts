@@ -56,8 +56,8 @@ export function toSchema(schema: z.ZodType): Schema {
 }
 
 /**
- * Clients see what they may send, so of a schema that changes what it reads we describe what comes in. That
- * also leaves objects open: a later version may answer with more keys.
+ * Of a schema that transforms its input, describes the input, since that is what clients send. That also leaves
+ * objects open: a later version may answer with more keys.
  */
 const options: Parameters<typeof z.toJSONSchema>[1] = {
   io: 'input',

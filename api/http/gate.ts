@@ -1,7 +1,7 @@
 // The gate: finds out who sends a request, and opens a call for each scoring request, before Express sees
-// it and before its body is read. It refuses who is unknown, who is over a limit, and what there is no
-// room for. Under overload the API mostly refuses, and the router and the parsers would take longer than
-// everything else about a refusal.
+// it and before its body is read. It refuses unknown callers, callers over a limit, and requests for which
+// there is no room. Under overload most requests are refused, and the router and the parsers would cost more
+// than the rest of a refusal.
 //
 // Express gets all other requests, and those whose address the gate does not recognise. A route there
 // finds the caller on the request.

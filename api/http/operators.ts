@@ -1,9 +1,9 @@
 // Whether an address for operators answers at all.
 //
-// Where nobody has to say who asks, everyone would be an operator. So these addresses are closed with
-// AUTH=none. With AUTH unset, they answer requests that name this machine as their host: neither what a
-// proxy passes on, nor pages of other sites that a browser here has open. With keys or tokens, it does not
-// matter by which way an operator comes, so there may be a proxy.
+// Without authentication, every caller would be an operator. So these addresses are closed with AUTH=none.
+// With AUTH unset, they answer only requests that name this machine as their host. That keeps out proxies,
+// and pages of other sites that are open in a browser here. With keys or tokens, operators may come through
+// a proxy, too.
 
 import type { Request, RequestHandler } from 'express';
 import type { Configurations } from '../../shared/configuration/configuration.js';

@@ -1,4 +1,4 @@
-// Keeps pages of other sites from doing something here with the browser of a person who may.
+// Keeps pages of other sites from using this service through the browser of a person who is allowed to.
 
 import type { IncomingMessage } from 'node:http';
 import { isLoopback } from '../../shared/configuration/access.js';

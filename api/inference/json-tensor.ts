@@ -90,7 +90,7 @@ export function toJson(datatype: Datatype, data: Uint8Array): string {
 /** @throws ScorelineError `tensor_invalid` if one is not UTF-8, which JSON cannot hold */
 function readStrings(data: Uint8Array): readonly string[] {
   const texts = decodeStrings(data);
-  // What takes the place of bytes that are not UTF-8, unless it was there before.
+  // The decoder writes U+FFFD for bytes that are not UTF-8, but a text may also contain it.
   const at = texts.findIndex((text) => text.includes('\uFFFD'));
   if (at < 0 || Buffer.compare(encodeStrings(texts), data) === 0) return texts;
   throw new ScorelineError(

@@ -1,10 +1,11 @@
 // The plan: which versions get requests, from what is in the folder and what workers have announced.
 //
 // A version gets requests once a worker is ready for its queue, so no request waits for a model to load. Until then
-// what was served before goes on: other versions, or the same version with other files. When an API starts and no
-// worker has announced any version of a model, all of them are served, and requests wait for the first worker. So it is
-// when what was served has left the folder and has no worker, since a worker that starts has only what is there now, and
-// when a new model that may scale from zero comes while no worker runs, since its workers come only for requests.
+// the versions of before are served: others, or the same one with other files.
+//
+// Requests wait for the first worker in three cases. An API starts, and no worker has announced any version of a model:
+// then all of them are served. The versions of before have left the folder and have no worker: a worker that starts
+// loads only the folder of now. A new model may scale from zero, and no worker runs: its workers come only for requests.
 //
 // Requests that name no version are answered by those that traffic.yaml lets answer, and by no other. While there is
 // none, such requests are refused, and the other versions can be named.

@@ -254,7 +254,7 @@ export class Rollout {
 
   #noteWithoutWorkers(counts: ReadonlyMap<string, number>, isStart: boolean): void {
     const now = this.#now();
-    // What has no workers when this instance starts is at rest.
+    // A queue without workers at the start of this instance is at rest.
     const since = isStart ? now - lostMsMin : now;
     const without = [...counts].filter(([, count]) => count === 0).map(([queue]) => queue);
     if (without.length < counts.size) this.#workersAt = now;
@@ -308,7 +308,7 @@ export class Rollout {
     });
     const before = registry.models;
     registry.replace(plan.models, plan);
-    // A worker may still be starting that has read what was there before.
+    // A worker that is still starting may have read the folder as it was before.
     const until = this.#now() + idleMsMin - drainedMsMin;
     for (const { queue } of registry.draining) {
       const beganNow = before.some((model) => model.queue === queue);

@@ -171,7 +171,7 @@ export class Courier {
   #begin(claim: Claim): void {
     const route = this.#routes.get(claim.origin) as Route;
     const name = nameOf(claim);
-    // What was heard while the claim was on its way must not lead to a second one.
+    // An end that was heard of while the claim was on its way must not lead to a second claim.
     const progress = { isHeardAgain: this.#heard.delete(name) };
     route.places.take(claim.caller);
     this.#underWay.set(name, progress);

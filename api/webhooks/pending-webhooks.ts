@@ -13,7 +13,7 @@
 // goes behind those that are waiting. Every caller with pending webhooks has a turn, and one without any loses its turn
 // when it comes.
 //
-// A job whose request is done again has a new message. What is found out about the old one then changes nothing.
+// A job whose request is done again has a new message. The outcome of an attempt with the old one is then ignored.
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';

@@ -11,7 +11,7 @@ import { fillFolder, replaceFile } from './fill-folder.js';
 const source = path.join(packageDirectory(), 'api/playground');
 const target = path.join(packageDirectory(), 'dist/api/playground');
 
-/** What stands later wins. */
+/** Later rules win. */
 const styles = [
   ...['base', 'shell', 'fields', 'models', 'answers', 'pictures', 'calls', 'jobs', 'tables'],
   ...['live', 'dialogs', 'phones', 'motion'],

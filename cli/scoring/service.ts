@@ -242,7 +242,7 @@ function onceAnswered(exchange: Exchange): Exchange {
 }
 
 function withRetry(error: CallFailed, isRetryable: boolean): CallFailed {
-  // The cause of an error is not among what is spread.
+  // A spread leaves out the cause of an error.
   return new CallFailed(error.message, { ...error, cause: error.cause, isRetryable });
 }
 
@@ -252,7 +252,7 @@ async function readCatalogue(response: Response): Promise<Catalogue> {
   return { concurrencyMax: concurrencyIn(response.headers.get('ratelimit-policy') ?? ''), models };
 }
 
-/** A gateway may answer in place of a service that starts anew, so what is no answer is asked for again. */
+/** While a service restarts, a gateway may answer in its place. So answers of another form are asked for again. */
 async function readAnswer(response: Response): Promise<CommandAnswer> {
   const parse = parseAsWritten as (text: string) => CommandAnswer;
   const members = ['model', 'predictions'];

@@ -19,7 +19,7 @@ export function observeRedis(instruments: Instruments, connections: readonly Con
   }
 }
 
-/** Returns what is told how long each round trip took. */
+/** Returns a function to call with the time of each round trip. */
 export function timeRedis(instruments: Instruments): (ms: number) => void {
   return (ms) => instruments.observe('redisSeconds', {}, ms / 1000);
 }

@@ -66,7 +66,7 @@ export interface Registry extends Served {
   subscribe(listener: (change: RegistryChange) => void): () => void;
   /**
    * Replaces what is served. A model whose file, labels or settings changed is removed and added again.
-   * @param rest what is left away stays, except that nothing drains
+   * @param rest fields that are left out stay as they are, except that no model drains
    */
   replace(models: readonly Model[], rest?: Partial<Omit<Served, 'models'>>): void;
 }

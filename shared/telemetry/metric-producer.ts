@@ -75,7 +75,7 @@ function toMetric(
       aggregationTemporality: AggregationTemporality.CUMULATIVE,
     };
   }
-  // What has not changed adds nothing, and Azure Monitor would charge for it.
+  // Unchanged series add nothing, and Azure Monitor would charge for them.
   const changes = series
     .map((each) => subtract(name, each))
     .filter(({ value, count }) => !isDelta || value !== 0 || count !== 0);

@@ -47,7 +47,7 @@ export interface Engine extends Values {
   close(): Promise<void>;
 }
 
-/** Who has an engine. */
+/** The owner of an engine. */
 export interface Owner {
   /**
    * Called when a run hangs or the engine has ended by itself, before any run is rejected. Nothing

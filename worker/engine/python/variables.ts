@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 
-/** What is the worker's own business, such as the password of Redis. */
+/** Variables that are for the worker only, such as the password of Redis. */
 const isOfWorker = /^(?:REDIS_|API_KEY|WEBHOOK_|APPLICATIONINSIGHTS_|OTEL_|NODE_)/;
 
 export function variablesOfPrograms(): NodeJS.ProcessEnv {
