@@ -49,10 +49,12 @@ function countListed(
  * that has more of them than `checkListed` allows is left out, and so is everything if there are few.
  */
 export async function listAhead(answers: readonly (readonly Tensor[])[]): Promise<void> {
-  const tensors = answers.filter((answer) => countListed(sizesOf(answer)) <= listedMax).flat();
-  if (countListed(sizesOf(tensors)) <= sliceElements) return;
+  const counted = answers
+    .map((tensors) => ({ tensors, count: countListed(sizesOf(tensors)) }))
+    .filter(({ count }) => count <= listedMax);
+  if (counted.reduce((sum, { count }) => sum + count, 0) <= sliceElements) return;
   let sinceOthers = 0;
-  for (const { datatype, data } of tensors) {
+  for (const { datatype, data } of counted.flatMap(({ tensors }) => tensors)) {
     const size = elementBytes[datatype];
     if (size === undefined) continue;
     const slices: string[] = [];
