@@ -154,8 +154,9 @@ function makeContainer(plan: Plan): IContainer {
       timeoutSeconds: 2,
       failureThreshold: 2,
     },
+    // Clients may have all connections of the other port, and a restart would break off their requests.
     livenessProbe: {
-      httpGet,
+      httpGet: { path: '/livez', port: 'metrics' },
       periodSeconds: 10,
       timeoutSeconds: 5,
       failureThreshold: 3,

@@ -1,5 +1,5 @@
 // The metrics of an API instance, and their port. It is not that of the service, so no route leads there from
-// outside, and a scraper needs no key.
+// outside, and a scraper needs no key. `/livez` is there, too: clients with all connections must not look like a stuck API.
 
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { observeProcess } from '../../shared/metrics/process.js';
@@ -34,7 +34,8 @@ export async function openMetrics({
       ? undefined
       : await openSidePort({ setting: 'METRICS_PORT', port, host }, (path, request, response) => {
           if (path === '/metrics') void sendMetrics(request, response, instruments);
-          else sendAside(response, 404, { detail: 'Expected /metrics.' });
+          else if (path === '/livez') sendAside(response, 200, { live: true });
+          else sendAside(response, 404, { detail: 'Expected /metrics or /livez.' });
         });
   const endProcess = observeProcess(instruments, 'api');
   telemetry?.sendMetrics(instruments);

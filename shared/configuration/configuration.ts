@@ -96,7 +96,7 @@ const api = {
   METRICS_PORT: integer(0, 65535)
     .optional()
     .describe(
-      'The port of `/metrics`, for Prometheus. It listens at `HOST`, and asks nobody for a key, so clients must not reach it. If unset, nothing is measured. 0 picks a free port.',
+      'The port of `/metrics`, for Prometheus, and of `/livez`, for a probe. It listens at `HOST`, and asks nobody for a key, so clients must not reach it. If unset, nothing is measured. 0 picks a free port.',
     ),
   GRPC_PORT: integer(0, 65535)
     .optional()

@@ -1,4 +1,5 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import os from 'node:os';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
@@ -47,6 +48,17 @@ test('HOST=:: is reached by IPv4 and, where the machine has it, by IPv6', async 
     expect((await ask(`http://${address}:${port}/v2/health/live`)).status).toBe(200);
     expect((await fetch(`http://${address}:${metricsPort}/metrics`)).status).toBe(200);
   }
+});
+
+test('an API whose clients have all connections is alive, as its other port says', async () => {
+  const metricsPort = await findFreePort();
+  const child = start({ CONNECTIONS_MAX: '1', METRICS_PORT: String(metricsPort) });
+  const { port } = await child.ready;
+  const client = connect(Number(port), '127.0.0.1');
+  onTestFinished(() => void client.destroy());
+  await once(client, 'connect');
+  await expect(fetch(`http://127.0.0.1:${port}/v2/health/live`)).rejects.toThrow('fetch failed');
+  expect((await fetch(`http://127.0.0.1:${metricsPort}/livez`)).status).toBe(200);
 });
 
 test('with AUTH=none, the addresses for operators are closed', async () => {

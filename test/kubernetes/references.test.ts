@@ -72,6 +72,16 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     }
   });
 
+  test('clients that take all connections of a port cannot have its pods restarted', () => {
+    const open = of('Service').flatMap(({ spec }) =>
+      spec.ports.map(({ targetPort }: Loaded) => targetPort),
+    );
+    for (const template of templates) {
+      const { httpGet } = container(template).livenessProbe;
+      if (httpGet) expect(open).not.toContain(httpGet.port);
+    }
+  });
+
   test('each network policy selects pods, and opens ports that they have', () => {
     for (const { spec } of of('NetworkPolicy')) {
       const pods = selected(cluster, spec.podSelector.matchLabels ?? {});
