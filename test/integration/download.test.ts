@@ -190,6 +190,17 @@ describe.concurrent('a download', () => {
     expect(existsSync(target)).toBe(false);
   });
 
+  it.skipIf(process.platform !== 'linux')(
+    'is not tried again if the disk does not take it',
+    async () => {
+      const [first, second] = [await serve(sendFile(file)), await serve(sendFile(file))];
+      // Not even root may write there.
+      const error = await rejectionOf(downloadFrom([first.url, second.url], '/sys/model.onnx'));
+      expect(error.message).toMatch(/^Expected a folder for downloads .* at \/sys; got E/);
+      expect([first.ranges, second.ranges]).toEqual([[undefined], []]);
+    },
+  );
+
   it('does not follow a link that lies where its unfinished file would be', async () => {
     const mirror = await serve(sendFile(file));
     const target = temporaryTarget();

