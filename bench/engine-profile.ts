@@ -7,9 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { countCores } from '../shared/process/processors.js';
 import type { Model } from '../shared/registry/models.js';
 import type { Tensor as WireTensor } from '../shared/tensors/tensors.js';
-import { makeAdapter } from '../worker/batch/adapter.js';
-import { withTokenizer } from '../worker/batch/model-engine.js';
-import type { TokensRunner } from '../worker/batch/tokens.js';
+import { feedsOf } from '../worker/batch/feeds.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 
 /** A run of one node of the network. */
@@ -29,10 +27,9 @@ export async function profileEngine(
   model: Model,
   options: { item: readonly WireTensor[]; batch: number; threads: number; seconds: number },
 ): Promise<EngineProfile> {
-  const { file, manifest, name } = model;
   const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-profile-'));
   try {
-    const session = await InferenceSession.create(file, {
+    const session = await InferenceSession.create(model.file, {
       executionProviders: ['cpu'],
       intraOpNumThreads: options.threads || countCores(),
       interOpNumThreads: 1,
@@ -43,25 +40,16 @@ export async function profileEngine(
       profileFilePrefix: path.join(folder, 'run'),
       extra: { session: { intra_op: { allow_spinning: '0' } } },
     });
-    const network: TokensRunner = {
-      inputs: session.inputMetadata.map(describeValue),
-      async run(batch) {
-        const feeds: Record<string, Tensor> = {};
-        for (const tensor of batch) {
-          const { type, dims, data } = toRuntime(tensor);
-          feeds[tensor.name] = new Tensor(type as 'float32', data as Float32Array, dims);
-        }
-        await session.run(feeds);
-        return { outputs: [], computeMs: 0 };
-      },
-    };
-    const engine = await withTokenizer(network, model);
-    const { inputs } = engine;
-    const adapter = makeAdapter(manifest.input, { name, inputs, batch: manifest.batch });
     const items = new Array<readonly WireTensor[]>(options.batch).fill(options.item);
+    const [batch = []] = await feedsOf(model, session.inputMetadata.map(describeValue), [items]);
+    const feeds: Record<string, Tensor> = {};
+    for (const tensor of batch) {
+      const { type, dims, data } = toRuntime(tensor);
+      feeds[tensor.name] = new Tensor(type as 'float32', data as Float32Array, dims);
+    }
     let runs = 0;
     for (const startedAt = performance.now(); ; runs++) {
-      await engine.run(adapter.stack(items), []);
+      await session.run(feeds);
       if (runs > 0 && performance.now() - startedAt >= options.seconds * 1000) break;
     }
     session.endProfiling();

@@ -188,7 +188,12 @@ function pictureLabels(folder: string): (name: string) => Right {
 }
 
 /** Finds labels by their text, their id, or both with a blank between them. */
-function findClasses({ labels, name }: Model, wanted: readonly string[]): ReadonlySet<number> {
+function findClasses(
+  { labels, name }: Model,
+  wanted: readonly string[],
+): ReadonlySet<number> | undefined {
+  // The folder of a picture says nothing to a model of boxes or masks.
+  if (labels.length === 0) return undefined;
   return new Set(
     wanted.map((label) => {
       const found = labels.findIndex(

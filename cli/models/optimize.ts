@@ -4,7 +4,7 @@
 // Each method makes a candidate in a folder beside the models. The one to keep is renamed to `NAME/VERSION`, so
 // nothing is left half-written, and no version is ever replaced.
 
-import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { ScorelineError } from '../../shared/errors.js';
@@ -12,13 +12,17 @@ import { sha256Of } from '../../shared/files/sha256.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { describedBytes, versionPattern } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
+import { filesOf } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
-import { makeAdapter } from '../../worker/batch/adapter.js';
+import { feedsOf } from '../../worker/batch/feeds.js';
 import { openScorer, type WarmScorer } from '../../worker/batch/scorer.js';
+import type { TensorValue } from '../../worker/engine/engine.js';
+import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { verifyFiles } from '../../worker/files/verification.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
 import { wrong, wrongFile } from '../faults.js';
 import { toNumber } from '../numbers.js';
+import { checkBatchMates } from './batch-mates.js';
 import { copyManifest, editManifest, manifestFile, modelIn, movedTo } from './copy.js';
 import { type ModelInput, readExample, readModelInputs } from './inputs.js';
 import {
@@ -139,14 +143,14 @@ async function optimizeIn(
   const original = await open(model, compared);
   const candidates: (Candidate | Failed)[] = [];
   try {
-    const adapter = makeAdapter(model.manifest.input, {
-      ...{ name: model.name, batch: model.manifest.batch },
-      inputs: original.values.inputs,
-    });
     const calibration = path.join(folder, 'calibration.ndjson');
     await writeInputs(
       calibration,
-      calibrating.map(({ inputs }) => adapter.stack([inputs])),
+      await feedsOf(
+        model,
+        await networkInputs(model),
+        calibrating.map(({ inputs }) => [inputs]),
+      ),
     );
     tell(`${model.name}: the original answers ${compared.length} inputs`);
     const before = await answerAll(model, original, compared);
@@ -296,10 +300,13 @@ async function attempt(
   const version = wishes.version ?? versionOf(model, method);
   const made = copyManifest(model, directory, await editsFor(target, version));
   renameSync(target, path.join(made, 'model.onnx'));
+  copyTokenizer(model, made);
   let scorer: WarmScorer | undefined;
   try {
     const candidate = modelIn(directory, model.name);
     scorer = await open(candidate, compared);
+    // Dynamic ranges are those of the whole batch.
+    await checkBatchMates(candidate, scorer);
     const answers = await answerAll(candidate, scorer, compared);
     const comparison = compareAnswers(model, compared, { before, after: answers });
     const { changed } = outcome;
@@ -309,6 +316,23 @@ async function attempt(
     if (!(thrown instanceof ScorelineError)) throw thrown;
     return { method, fault: thrown.message };
   }
+}
+
+function copyTokenizer(model: Model, folder: string): void {
+  const { source } = model.manifest;
+  const name = source.engine === 'onnx' ? source.tokenizer?.file : undefined;
+  const from = filesOf(model).find(({ file }) => file === name)?.path;
+  if (name === undefined || from === undefined) return;
+  mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+  copyFileSync(from, path.join(folder, name));
+}
+
+/** Returns the inputs of the network in the file, which takes tokens where the model takes texts. */
+async function networkInputs({ file, manifest }: Model): Promise<readonly TensorValue[]> {
+  const { device, runMsMax } = manifest;
+  const engine = await openOnnxEngine({ file, device }, { runMsMax, onLost: () => {} });
+  await engine.close();
+  return engine.inputs;
 }
 
 async function editsFor(file: string, version: string): Promise<Edit[]> {

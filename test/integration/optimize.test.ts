@@ -6,6 +6,7 @@ import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { optimizeModel } from '../../cli/models/optimize.js';
 import { transform } from '../../cli/models/optimizing/tools.js';
+import { addEmbeddingModel } from '../embedding-model.js';
 import { root } from '../harness.js';
 import { elementTypes, floats, node, onnxModel, tensor, value } from '../onnx.js';
 import { hasPython, requirements } from '../python.js';
@@ -109,6 +110,36 @@ describe.skipIf(!hasPython)('optimize (needs Python 3.11)', () => {
     const again = optimize(folder, 'thirds', '--method', 'int8', ...inputs);
     await expect(again).rejects.toThrow('expected a new version; there is a 1-int8 already');
   });
+
+  test.each(['graph', 'int8'])(
+    'takes the texts of a network of tokens, with %s',
+    { timeout: 300_000 },
+    async (method) => {
+      const folder = makeFolder({
+        'inputs.ndjson': ['red', 'blue slow', 'green red', 'slow']
+          .map((input) => JSON.stringify({ input }))
+          .join('\n'),
+        'models/.keep': '',
+      });
+      addEmbeddingModel(path.join(folder, 'models'), 'words', { output: { pooling: 'none' } });
+      const inputs = ['--inputs', path.join(folder, 'inputs.ndjson')];
+      const report = await optimize(
+        folder,
+        'words',
+        '--method',
+        method,
+        ...inputs,
+        '--agreement',
+        '0',
+      );
+      expect(report).toMatchObject({
+        networks: [{ method: 'original' }, { method }],
+        written: path.join(folder, `models/words/1-${method}`),
+      });
+      const written = readdirSync(path.join(folder, `models/words/1-${method}`));
+      expect(written).toContain('tokenizer.json');
+    },
+  );
 
   test('writes nothing if the answers agree less than asked', { timeout: 300_000 }, async () => {
     const folder = makeModel();
