@@ -23,6 +23,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { toNumber, toNumbers } from '../cli/numbers.js';
 import { type Build, thisBuild } from '../cli/processes/children.js';
 import { coerceError } from '../shared/errors.js';
 import { readProcessorMs } from './api.js';
@@ -63,6 +64,7 @@ interface Case extends Way, Readonly<Record<Side, Measured[]>> {
 
 const usage =
   'Usage: npm run bench -- compare [--base REV] [--rounds R] [--seconds S] [--clients N,N,…] [--images] [--same-models]';
+const counts = { min: 1, max: 1000, isWhole: true };
 /** V8 goes on compiling for some seconds, on the cores that are measured. */
 const warmUpSeconds = 5;
 const endsWithinMs = 30_000;
@@ -263,12 +265,12 @@ function readOptions() {
   const clients = values.clients ?? (values.images ? '16' : '1,64,256');
   return {
     base: values.base,
-    rounds: readWholeNumber('rounds', values.rounds),
-    seconds: readSeconds(values.seconds),
+    rounds: toNumber('rounds', values.rounds, counts),
+    seconds: toNumber('seconds', values.seconds, { min: 0.01, max: 600 }),
     sameModels: values['same-models'],
     workload: {
       ...(values.images ? images() : questions()),
-      clients: clients.split(',').map((count) => readWholeNumber('clients', count)),
+      clients: toNumbers('clients', clients, counts),
     },
   };
 }
@@ -288,16 +290,4 @@ function parseOptions() {
   } catch (error) {
     throw new Error(`${coerceError(error).message}\n${usage}`);
   }
-}
-
-function readWholeNumber(name: string, value: string): number {
-  const number = Number(value);
-  if (Number.isInteger(number) && number >= 1 && number <= 1000) return number;
-  throw new Error(`--${name}: expected a whole number from 1 to 1000; got ${value || 'nothing'}`);
-}
-
-function readSeconds(value: string): number {
-  const number = Number(value);
-  if (number > 0 && number <= 600) return number;
-  throw new Error(`--seconds: expected a number above 0, up to 600; got ${value || 'nothing'}`);
 }

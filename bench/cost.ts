@@ -12,13 +12,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { addAdder } from '../test/tensor-model.js';
 import { type RedisAccount, readRedisAccount, subtract } from './accounting.js';
 import { readProcessorMs } from './api.js';
 import { median, runLoad } from './load.js';
 import { makeModelsDirectory } from './models.js';
+import { readOptions } from './options.js';
 import { readPhotographs } from './photographs.js';
 import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
@@ -48,14 +48,12 @@ interface Cost {
   readonly perSecond: number;
 }
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: '3' },
-    clients: { type: 'string', default: '64' },
-  },
+const values = readOptions({
+  seconds: 5,
+  rounds: 3,
+  clients: 64,
 });
-const seconds = Number(values.seconds);
+const seconds = values.seconds;
 /** After 6 s, V8 still took 12 % of the worker's time to compile. */
 const warmUpSeconds = 20;
 
@@ -105,7 +103,7 @@ async function measure(workload: Workload): Promise<Cost[]> {
   };
   await run(warmUpSeconds);
   const costs: Omit<Cost, 'model'>[] = [];
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < values.rounds; round++) {
     const { ownUs, ...cost } = await run(seconds);
     costs.push({ ...cost, api: ownUs(0), worker: ownUs(1) });
   }
@@ -122,7 +120,7 @@ async function load(workload: Workload, url: string, forSeconds: number) {
   let batches = 0;
   const { perSecond, wrong } = await runLoad({
     url: `${url}${workload.pathname}`,
-    clients: Number(values.clients),
+    clients: values.clients,
     seconds: forSeconds,
     bodies: workload.bodies,
     headers: workload.headers,

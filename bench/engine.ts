@@ -8,29 +8,27 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { sampleInputs } from '../worker/batch/sample.js';
 import { makeFeeder } from './feeder.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
+import { readOptions } from './options.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    model: { type: 'string', default: 'efficientnet-lite0' },
-    batch: { type: 'string', default: '8' },
-    threads: { type: 'string', default: '1' },
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: '5' },
-  },
+const values = readOptions({
+  model: 'efficientnet-lite0',
+  batch: 8,
+  threads: 1,
+  seconds: 5,
+  rounds: 5,
 });
-const batchSize = Number(values.batch);
-const seconds = Number(values.seconds);
+const batchSize = values.batch;
+const seconds = values.seconds;
 const directory = makeModelsDirectory(values.model, {
   batch: { max: batchSize },
-  device: { type: 'cpu', threads: Number(values.threads) },
+  device: { type: 'cpu', threads: values.threads },
 });
 
 const service = await startBenchService({
@@ -50,7 +48,7 @@ await once(bare, 'message');
 
 const rows = [];
 const ratios = [];
-for (let round = 1; round <= Number(values.rounds); round++) {
+for (let round = 1; round <= values.rounds; round++) {
   bare.send(seconds);
   const [{ perSecond: bareLoop }] = (await once(bare, 'message')) as [{ perSecond: number }];
   const worker = await feeder.run(seconds);
@@ -65,7 +63,7 @@ for (let round = 1; round <= Number(values.rounds); round++) {
 report('engine', rows, {
   ratio: median(ratios),
   batch: batchSize,
-  threads: Number(values.threads),
+  threads: values.threads,
 });
 
 bare.disconnect();

@@ -7,21 +7,19 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { makeBenchKey, startBenchApi } from './api.js';
 import { reportFloodedRounds, runFloodedRounds } from './flooded-rounds.js';
 import { isRanked, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { readQuestionBodies } from './questions.js';
 import { connectToRedis, startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: '6' },
-    rate: { type: 'string', default: '200' },
-    clients: { type: 'string', default: '64' },
-  },
+const values = readOptions({
+  seconds: 10,
+  rounds: 6,
+  rate: 200,
+  clients: 64,
 });
 const model = 'faq-matcher';
 const pathname = `/v1/models/${model}/score`;
@@ -50,14 +48,14 @@ await runLoad({
 const rounds = await runFloodedRounds(
   {
     ...{ port, pathname, bodies, headers: steady, isRight: isRanked },
-    perSecond: Number(values.rate),
-    seconds: Number(values.seconds),
+    perSecond: values.rate,
+    seconds: values.seconds,
   },
   {
-    ...{ port, pathname, clients: Number(values.clients) },
+    ...{ port, pathname, clients: values.clients },
     ...{ headers: flooding, body: bodies[0] as string },
   },
-  Number(values.rounds),
+  values.rounds,
 );
 reportFloodedRounds('fairness', 'the steady caller', rounds);
 

@@ -10,20 +10,18 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { findFreePort } from '../cli/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { type Load, type LoadResult, median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: '5' },
-    clients: { type: 'string', default: '64' },
-  },
+const values = readOptions({
+  seconds: 5,
+  rounds: 5,
+  clients: 64,
 });
 const root = packageDirectory();
 const flask = await startFlask();
@@ -35,16 +33,16 @@ const service = await startBenchService({
 const bodies = readQuestionBodies();
 const isRight: Load['isRight'] = (answer) => answer.includes('"Computed in ');
 const measure = (url: string, seconds: number) =>
-  runLoad({ url: `${url}/score`, clients: Number(values.clients), seconds, bodies, isRight });
+  runLoad({ url: `${url}/score`, clients: values.clients, seconds, bodies, isRight });
 
 await measure(flask.url, 2);
 // V8 keeps compiling for some seconds, on the cores we measure.
 await measure(service.url, 8);
 const results: { flask: LoadResult; scoreline: LoadResult }[] = [];
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < values.rounds; round++) {
   results.push({
-    flask: await measure(flask.url, Number(values.seconds)),
-    scoreline: await measure(service.url, Number(values.seconds)),
+    flask: await measure(flask.url, values.seconds),
+    scoreline: await measure(service.url, values.seconds),
   });
 }
 const rows = (['flask', 'scoreline'] as const).map((way) => ({

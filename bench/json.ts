@@ -6,7 +6,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { parseInferJson } from '../api/inference/exact-json.js';
 import { readInferRequest } from '../api/inference/infer-request.js';
 import { decodeText } from '../api/kinds/charset.js';
@@ -14,6 +13,7 @@ import { findModel, type Model, readModels } from '../shared/registry/models.js'
 import type { Datatype } from '../shared/tensors/tensors.js';
 import { addEcho } from '../test/tensor-model.js';
 import { median } from './load.js';
+import { readOptions } from './options.js';
 import { report } from './report.js';
 
 interface Kind {
@@ -23,13 +23,11 @@ interface Kind {
   readonly element: string;
 }
 
-const { values } = parseArgs({
-  options: {
-    mebibytes: { type: 'string', default: '1,4,16' },
-    rounds: { type: 'string', default: '5' },
-  },
+const values = readOptions({
+  mebibytes: [1, 4, 16],
+  rounds: 5,
 });
-const sizes = values.mebibytes.split(',').map(Number);
+const sizes = values.mebibytes;
 const kinds: readonly Kind[] = [
   { name: 'floats of 17 digits', datatype: 'FP64', element: '0.12345678901234567' },
   { name: 'one digit each', datatype: 'FP32', element: '7' },
@@ -60,7 +58,7 @@ report('json', rows, results);
 
 /** Returns the median time in milliseconds. */
 function measure(model: Model, body: Buffer): number {
-  const times = Array.from({ length: Number(values.rounds) }, () => {
+  const times = Array.from({ length: values.rounds }, () => {
     const startedAt = performance.now();
     const value = parseInferJson(decodeText(body));
     readInferRequest(value, Buffer.alloc(0), { model, rowsMax: Number.POSITIVE_INFINITY });

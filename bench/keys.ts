@@ -9,20 +9,18 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { type BenchApi, makeBenchKey, readProcessorMs, startBenchApi } from './api.js';
 import { isRanked, type LoadResult, median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { connectToRedis, startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '4' },
-    rounds: { type: 'string', default: '8' },
-    clients: { type: 'string', default: '64' },
-  },
+const values = readOptions({
+  seconds: 4,
+  rounds: 8,
+  clients: 64,
 });
 const model = 'faq-matcher';
 const modelsDirectory = path.join(packageDirectory(), 'models');
@@ -50,10 +48,10 @@ type Measured = LoadResult & { readonly apiMicros: number; readonly redisMicros:
 
 const bodies = readQuestionBodies();
 for (const side of sides) await measure(side, 5);
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < values.rounds; round++) {
   // Each side goes first, second and last equally often.
   const order = sides.map((_, place) => sides[(place + round) % sides.length] as Side);
-  for (const side of order) side.results.push(await measure(side, Number(values.seconds)));
+  for (const side of order) side.results.push(await measure(side, values.seconds));
 }
 print();
 
@@ -75,7 +73,7 @@ async function measure({ api, headers }: Side, seconds: number): Promise<Measure
   const [apiBefore, redisBefore] = read();
   const result = await runLoad({
     url: `${api.url}/v1/models/${model}/score`,
-    clients: Number(values.clients),
+    clients: values.clients,
     seconds,
     bodies,
     headers,

@@ -16,22 +16,20 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { dump } from 'js-yaml';
 import { readManifest } from '../shared/manifest/file.js';
 import { packageDirectory } from '../shared/version.js';
 import { readProcessorMs } from './api.js';
 import { isRanked, runLoad } from './load.js';
 import { readProcessMegabytes } from './memory.js';
+import { readOptions } from './options.js';
 import { report } from './report.js';
 import { type BenchService, connectToRedis, startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    models: { type: 'string', default: '1,10,100' },
-    clients: { type: 'string', default: '64' },
-    seconds: { type: 'string', default: '6' },
-  },
+const values = readOptions({
+  models: [1, 10, 100],
+  clients: 64,
+  seconds: 6,
 });
 const original = path.join(packageDirectory(), 'models/breast-cancer');
 const { example } = readManifest(original);
@@ -42,7 +40,7 @@ const settleMs = 25_000;
 const idleMs = 20_000;
 
 const rows: Record<string, number>[] = [];
-for (const count of values.models.split(',').map(Number)) rows.push(await measure(count));
+for (const count of values.models) rows.push(await measure(count));
 const [first] = rows as [Record<string, number>];
 report('many-models', rows, {
   ...Object.fromEntries(
@@ -64,7 +62,7 @@ async function measure(count: number): Promise<Record<string, number>> {
   const seconds = (performance.now() - startedAt) / 1000;
   const idle = await readIdle(service);
   await load(service, names, 3);
-  const loaded = await load(service, names, Number(values.seconds));
+  const loaded = await load(service, names, values.seconds);
   await service.close();
   rmSync(modelsDirectory, { recursive: true });
   return { models: count, 'ready s': round(seconds), ...idle, ...loaded };
@@ -104,7 +102,7 @@ async function readIdle(service: BenchService): Promise<Record<string, number>> 
 
 /** Spreads the clients over the models, at least one for each model that is asked. */
 async function load({ url }: BenchService, names: readonly string[], seconds: number) {
-  const clients = Number(values.clients);
+  const clients = values.clients;
   const asked = names.slice(0, clients);
   const results = await Promise.all(
     asked.map((name, at) =>

@@ -22,31 +22,29 @@
 import os from 'node:os';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { encodeRequest, makeClient } from './client.js';
 import { median, quantile, runLoad } from './load.js';
 import { readProcessMegabytes, readRedisMegabytes } from './memory.js';
 import { makeModelsDirectory } from './models.js';
 import { type Exchange, type OpenRun, runOpenLoop } from './open-loop.js';
+import { readOptions } from './options.js';
 import { readPhotographs } from './photographs.js';
 import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { connectToRedis, startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    model: { type: 'string', default: 'efficientnet-lite0' },
-    times: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '12' },
-    deadline: { type: 'string', default: '5' },
-    clients: { type: 'string', default: '64' },
-    apis: { type: 'string', default: '1' },
-  },
+const values = readOptions({
+  model: 'efficientnet-lite0',
+  times: 10,
+  rounds: 5,
+  seconds: 12,
+  deadline: 5,
+  clients: 64,
+  apis: 1,
 });
-const seconds = Number(values.seconds);
-const deadlineMs = Number(values.deadline) * 1000;
+const seconds = values.seconds;
+const deadlineMs = values.deadline * 1000;
 const pathname = `/v1/models/${values.model}/score`;
 const inputs = values.model === 'faq-matcher' ? questions() : await photographs();
 const { bodies, headers } = inputs;
@@ -55,13 +53,17 @@ const models = makeModelsDirectory(values.model, { device: { type: 'cpu', thread
 const service = await startBenchService({
   models: values.model,
   modelsDirectory: models.path,
-  roles: [...Array.from({ length: Number(values.apis) }, () => 'api' as const), 'worker'],
+  roles: [...Array.from({ length: values.apis }, () => 'api' as const), 'worker'],
 });
 for (const pid of [process.pid, ...service.apis.map((api) => api.pid)]) os.setPriority(pid, 5);
 const redis = await connectToRedis(service.redisUrl);
 const ports = service.apis.map(({ url }) => Number(new URL(url).port));
 const requests = bodies.map((body) =>
-  encodeRequest({ pathname, body, headers: { ...headers, 'Request-Timeout': values.deadline } }),
+  encodeRequest({
+    pathname,
+    body,
+    headers: { ...headers, 'Request-Timeout': String(values.deadline) },
+  }),
 );
 
 const expected = await askEach();
@@ -80,7 +82,7 @@ const peaks = [await measurePeak(seconds / 2)];
 const runs: OpenRun[] = [];
 const again = { asked: 0, answered: 0 };
 const memory: Memory[] = [];
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < values.rounds; round++) {
   const run = await overload(peaks.at(-1) as number, seconds);
   runs.push(run);
   memory.push(await readMemory());
@@ -101,7 +103,7 @@ function overload(peak: number, seconds: number): Promise<OpenRun> {
     ports,
     requests,
     isRight,
-    perSecond: peak * Number(values.times),
+    perSecond: peak * values.times,
     seconds,
     // Enough for every accepted request to wait until its deadline, and half as many again.
     connections: 100 + (1.5 * peak * deadlineMs) / 1000,
@@ -197,7 +199,7 @@ async function measurePeak(forSeconds: number): Promise<number> {
     service.apis.map(({ url }) =>
       runLoad({
         url: `${url}${pathname}`,
-        clients: Number(values.clients) / service.apis.length,
+        clients: values.clients / service.apis.length,
         seconds: forSeconds,
         bodies,
         headers,

@@ -14,9 +14,9 @@
 // and Redis.
 
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { encodeRequest, makeClient } from './client.js';
 import { type LoadResult, median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { drawPlot, keepResult } from './peers/plot.js';
 import { sumMegabytes, sumProcessorMs } from './peers/processes.js';
 import { type Best, type Dialect, peers, type Scenario, scoreline } from './peers/servers.js';
@@ -38,17 +38,9 @@ interface Measured extends LoadResult {
   readonly megabytes: number;
 }
 
-const { values } = parseArgs({
-  options: {
-    scenario: { type: 'string', default: 'text' },
-    engine: { type: 'string', default: 'onnx' },
-    peers: { type: 'string', default: Object.keys(peers).join() },
-    workers: { type: 'string', default: '1' },
-    clients: { type: 'string', default: '1,64' },
-    rounds: { type: 'string', default: '2' },
-    seconds: { type: 'string', default: '4' },
-    plot: { type: 'string' },
-  },
+const values = readOptions({
+  ...{ scenario: 'text', engine: 'onnx', peers: Object.keys(peers).join(), plot: '' },
+  ...{ workers: 1, clients: [1, 64], rounds: 2, seconds: 4 },
 });
 /** V8 goes on compiling for so long with one client. */
 const warmUpSeconds = 12;
@@ -61,8 +53,7 @@ const engine = values.engine as 'onnx' | 'python';
 if (!['onnx', 'python'].includes(engine) || (engine === 'python' && scenario !== 'text')) {
   fail(`--engine: expected onnx, or python with the scenario text; got ${engine}`);
 }
-const workers = Number(values.workers);
-const clients = values.clients.split(',').map(Number);
+const { workers, clients } = values;
 const names = values.peers.split(',');
 for (const name of names) {
   if (!peers[name]) fail(`--peers: expected names of ${Object.keys(peers).join()}; got ${name}`);
@@ -74,7 +65,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 const inputs = scenario === 'text' ? readQuestions() : readPhotographs();
 const expected: Best[] = [];
 const results = new Map<string, Map<number, Measured[]>>();
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < values.rounds; round++) {
   const order = round === 0 ? ['scoreline', ...names] : [...results.keys()];
   for (const name of round % 2 === 0 ? order : order.toReversed()) await tryServer(name);
 }
@@ -180,7 +171,7 @@ async function measureServer(name: string): Promise<[number, Measured][]> {
       await run(count, warmUpSeconds);
       const startedAt = performance.now();
       const before = sumProcessorMs(server.pids);
-      const result = await run(count, Number(values.seconds));
+      const result = await run(count, values.seconds);
       const spentMs = sumProcessorMs(server.pids) - before;
       const answers = (result.perSecond * (performance.now() - startedAt)) / 1000;
       const megabytes = sumMegabytes(server.pids);

@@ -9,10 +9,10 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { reportFloodedRounds, runFloodedRounds } from './flooded-rounds.js';
 import { isRanked, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { readPhotographs } from './photographs.js';
 import { readQuestionBodies } from './questions.js';
 import { startBenchService } from './service.js';
@@ -21,18 +21,14 @@ import { startBenchService } from './service.js';
 const stepMs = 1;
 const warmUpSeconds = 5;
 
-const { values } = parseArgs({
-  options: {
-    scenario: { type: 'string', default: 'text' },
-    seconds: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: '6' },
-    rate: { type: 'string' },
-    clients: { type: 'string' },
-    flood: { type: 'string', default: 'bulk' },
-  },
+const values = readOptions({
+  ...{ scenario: 'text', seconds: 10, rounds: 6, flood: 'bulk' },
+  // Those of the scenario, if they are 0.
+  ...{ rate: 0, clients: 0 },
 });
 const { model, bodies, type, ...usual } = readScenario(values.scenario);
-const { rate = usual.rate, clients = usual.clients } = values;
+const rate = values.rate || usual.rate;
+const clients = values.clients || usual.clients;
 const pathname = `/v1/models/${model}/score`;
 const headers = { 'Content-Type': type };
 const service = await startBenchService({
@@ -48,20 +44,20 @@ const [port, floodPort] = service.apis.map(({ url }) => Number(new URL(url).port
 for (const { url } of service.apis) {
   await runLoad({
     ...{ url: url + pathname, bodies, headers, isRight: isRanked },
-    ...{ clients: Number(usual.warmUpClients), seconds: warmUpSeconds },
+    ...{ clients: usual.warmUpClients, seconds: warmUpSeconds },
   });
 }
 const rounds = await runFloodedRounds(
   {
     ...{ port, pathname, bodies, headers, isRight: isRanked, stepMs },
-    perSecond: Number(rate),
-    seconds: Number(values.seconds),
+    perSecond: rate,
+    seconds: values.seconds,
   },
   {
-    ...{ port: floodPort, pathname, clients: Number(clients) },
+    ...{ port: floodPort, pathname, clients },
     ...{ headers: { ...headers, 'X-Priority': values.flood }, body: bodies[0] as string | Buffer },
   },
-  Number(values.rounds),
+  values.rounds,
 );
 reportFloodedRounds('priority', 'interactive requests', rounds);
 await service.close();
@@ -73,7 +69,7 @@ function readScenario(name: string) {
       model: 'faq-matcher',
       bodies: readQuestionBodies(),
       type: 'application/json',
-      ...{ rate: '100', clients: '64', warmUpClients: '16' },
+      ...{ rate: 100, clients: 64, warmUpClients: 16 },
     };
   }
   if (name === 'pictures') {
@@ -81,7 +77,7 @@ function readScenario(name: string) {
       model: 'efficientnet-lite0',
       bodies: readPhotographs().map(({ bytes }) => bytes),
       type: 'application/octet-stream',
-      ...{ rate: '10', clients: '16', warmUpClients: '4' },
+      ...{ rate: 10, clients: 16, warmUpClients: 4 },
     };
   }
   console.error(`--scenario: expected text or pictures; got ${name}`);

@@ -8,21 +8,19 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { v8Arguments } from '../cli/processes/children.js';
 import { packageDirectory } from '../shared/version.js';
 import { isRanked, type LoadResult, median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '4' },
-    rounds: { type: 'string', default: '5' },
-    // Gives (a) the changes that make (b) fast: see api/http/server.ts and cli/processes/children.ts.
-    tuned: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  seconds: 4,
+  rounds: 5,
+  // Gives (a) the changes that make (b) fast: see api/http/server.ts and cli/processes/children.ts.
+  tuned: false,
 });
 const modelsDirectory = path.join(packageDirectory(), 'models');
 const model = 'faq-matcher';
@@ -49,10 +47,10 @@ const rows = [];
 const ratios: Record<string, number> = {};
 for (const clients of [1, 64, 256]) {
   const results: { a: LoadResult[]; b: LoadResult[] } = { a: [], b: [] };
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < values.rounds; round++) {
     // The two sides take turns at going first.
     for (const side of round % 2 === 0 ? (['a', 'b'] as const) : (['b', 'a'] as const)) {
-      results[side].push(await measure(side, clients, Number(values.seconds)));
+      results[side].push(await measure(side, clients, values.seconds));
     }
   }
   const a = summarize(results.a);

@@ -18,32 +18,30 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { v8Arguments } from '../cli/processes/children.js';
 import { startRedis } from '../cli/redis/private-redis.js';
 import { ensureRedisServer } from '../cli/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { readRedisAccount, subtract } from './accounting.js';
 import { readProcessorMs } from './api.js';
+import { readOptions } from './options.js';
 import type { StandIn } from './redis-stand-in.js';
 import { report } from './report.js';
 import { connectToRedis } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    bytes: { type: 'string', default: '256,4096,16384,150528' },
-    clients: { type: 'string', default: '1,8,64' },
-    pods: { type: 'string', default: '8' },
-    seconds: { type: 'string', default: '4' },
-    share: { type: 'string', default: '0.15' },
-  },
+const values = readOptions({
+  bytes: [256, 4096, 16384, 150528],
+  clients: [1, 8, 64],
+  pods: 8,
+  seconds: 4,
+  share: 0.15,
 });
 const periodMs = 10;
 /** More than this in the queue takes longer than a command may, at a share of Redis' time. */
 const queuedBytesMax = 16 * 1024 * 1024;
-const seconds = Number(values.seconds);
-const share = Number(values.share);
-const pods = Number(values.pods);
+const seconds = values.seconds;
+const share = values.share;
+const pods = values.pods;
 
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
 const server = await startRedis({
@@ -57,8 +55,8 @@ pin(redisPid, '0');
 const worker = await startStandIn({ role: 'worker', count: pods, inFlight: 0, bytes: 0 });
 
 const rows = [];
-for (const bytes of values.bytes.split(',').map(Number)) {
-  for (const inFlight of values.clients.split(',').map(Number)) {
+for (const bytes of values.bytes) {
+  for (const inFlight of values.clients) {
     if (bytes * inFlight * pods > queuedBytesMax) continue;
     rows.push(await measure(bytes, inFlight));
   }

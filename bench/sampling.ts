@@ -9,25 +9,23 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { readProcessorMs } from './api.js';
 import { median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { type BenchService, startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    ratio: { type: 'string', default: '0.05' },
-    clients: { type: 'string', default: '64' },
-    rounds: { type: 'string', default: '10' },
-    seconds: { type: 'string', default: '2' },
-  },
+const values = readOptions({
+  ratio: 0.05,
+  clients: 64,
+  rounds: 10,
+  seconds: 2,
 });
 const models = 'faq-matcher';
 const bodies = readQuestionBodies();
-const load = { clients: Number(values.clients), bodies };
+const load = { clients: values.clients, bodies };
 
 const receiver = createServer((request, response) => {
   request.resume().on('end', () => response.end());
@@ -41,7 +39,7 @@ const environments = {
   traced: {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
-    OTEL_TRACES_SAMPLER_ARG: values.ratio,
+    OTEL_TRACES_SAMPLER_ARG: String(values.ratio),
   },
 };
 const sides: { name: string; service: BenchService; rounds: Measured[] }[] = [];
@@ -52,11 +50,11 @@ for (const [name, environment] of Object.entries(environments)) {
 }
 
 for (const { service } of sides) await measure(service, 8);
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < values.rounds; round++) {
   // Each side goes first, second and last equally often.
   for (const place of sides.keys()) {
     const side = sides[(place + round) % sides.length] as (typeof sides)[number];
-    side.rounds.push(await measure(side.service, Number(values.seconds)));
+    side.rounds.push(await measure(side.service, values.seconds));
   }
 }
 print();
@@ -65,7 +63,7 @@ process.exit(0);
 
 function print(): void {
   const [off, ...others] = sides as [(typeof sides)[number], ...typeof sides];
-  const ratios: Record<string, number> = { traced: Number(values.ratio) };
+  const ratios: Record<string, number> = { traced: values.ratio };
   for (const { name, rounds } of others) {
     const ratioOf = (key: keyof Measured) =>
       median(rounds.map((result, round) => result[key] / (off.rounds[round] as Measured)[key]));

@@ -6,21 +6,19 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { AliveMemory } from './alive.js';
 import { runLoad } from './load.js';
 import { readProcessMegabytes } from './memory.js';
+import { readOptions } from './options.js';
 import { report } from './report.js';
 import { scenarioOf } from './scenario.js';
 import { startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '60' },
-    clients: { type: 'string', default: '64' },
-    pictures: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  minutes: 60,
+  clients: 64,
+  pictures: false,
 });
 const { model, load } = scenarioOf(values.pictures);
 const alive = new AliveMemory();
@@ -44,11 +42,11 @@ type Minute = {
 const minutes: Minute[] = [];
 let answers = 0;
 let wrong = 0;
-for (let minute = 1; minute <= Number(values.minutes); minute++) {
+for (let minute = 1; minute <= values.minutes; minute++) {
   const result = await runLoad({
     ...load,
     url: `${service.url}/v1/models/${model}/score?top=3`,
-    clients: Number(values.clients),
+    clients: values.clients,
     seconds: 60,
   });
   answers += result.answers;

@@ -14,10 +14,10 @@ import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { parseArgs } from 'node:util';
 import { spawnChild } from '../cli/processes/children.js';
 import { packageDirectory } from '../shared/version.js';
 import { median } from './load.js';
+import { readOptions } from './options.js';
 import { readPhotographs } from './photographs.js';
 import { readQuestions } from './questions.js';
 import { report } from './report.js';
@@ -32,11 +32,9 @@ interface Start {
   readonly answer: number;
 }
 
-const { values } = parseArgs({
-  options: {
-    models: { type: 'string', default: 'faq-matcher,efficientnet-lite0' },
-    rounds: { type: 'string', default: '5' },
-  },
+const values = readOptions({
+  models: 'faq-matcher,efficientnet-lite0',
+  rounds: 5,
 });
 const modelsDirectory = path.join(packageDirectory(), 'models');
 
@@ -45,7 +43,7 @@ const results: Record<string, number> = {};
 for (const model of values.models.split(',')) {
   const service = await startBenchService({ models: model, modelsDirectory, roles: ['api'] });
   const starts: Start[] = [];
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < values.rounds; round++) {
     starts.push(await measure(model, service.url, service.redisUrl));
   }
   await service.close();

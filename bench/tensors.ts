@@ -9,19 +9,17 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { load as parseYaml } from 'js-yaml';
 import { packageDirectory } from '../shared/version.js';
 import { median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: '5' },
-    clients: { type: 'string', default: '16' },
-  },
+const values = readOptions({
+  seconds: 5,
+  rounds: 5,
+  clients: 16,
 });
 
 const name = 'efficientnet-lite0';
@@ -60,11 +58,11 @@ const sides: Side[] = [
 try {
   for (const side of sides) await measure(side, 2);
   let wrong = 0;
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < values.rounds; round++) {
     // Each side goes first, second and last equally often.
     for (const place of sides.keys()) {
       const side = sides[(place + round) % sides.length] as Side;
-      const result = await measure(side, Number(values.seconds));
+      const result = await measure(side, values.seconds);
       side.perSecond.push(result.perSecond);
       wrong += result.wrong;
     }
@@ -88,7 +86,7 @@ try {
 process.exit(0);
 
 function measure({ url, bodies, headers, answerHas }: Side, seconds: number) {
-  const clients = Number(values.clients);
+  const clients = values.clients;
   const isRight = (answer: string) => answer.includes(answerHas);
   return runLoad({ url, clients, seconds, bodies, headers, isRight });
 }

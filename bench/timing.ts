@@ -11,7 +11,6 @@
 import { randomInt } from 'node:crypto';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
 import { ApiKeyRing } from '../api/access/api-key-ring.js';
 import { ApiKeyStore } from '../api/access/api-key-store.js';
@@ -20,14 +19,13 @@ import { startBenchApi } from './api.js';
 import { encodeRequest, makeClient } from './client.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
+import { readOptions } from './options.js';
 import { report } from './report.js';
 import { connectToRedis, startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    requests: { type: 'string', default: '10000' },
-    checks: { type: 'string', default: '10000' },
-  },
+const values = readOptions({
+  requests: 10000,
+  checks: 10000,
 });
 /** The API lets refusals wait that come faster. */
 const requestsPerSecond = 150;
@@ -78,7 +76,7 @@ function checkInProcess(): Times {
   const ring = new ApiKeyRing(undefined);
   ring.replace([record]);
   const times: Times = Object.fromEntries(names.map((name) => [name, []]));
-  const total = Number(values.checks) * names.length;
+  const total = values.checks * names.length;
   for (let index = -10_000; index < total; index++) {
     const kind = names[randomInt(names.length)] as string;
     const key = keyOf(kind);
@@ -109,7 +107,7 @@ async function askOverHttp(): Promise<Times> {
   });
   const client = makeClient(Number(new URL(api.url).port));
   const times: Times = Object.fromEntries(names.map((name) => [name, []]));
-  for (let index = -500; index < Number(values.requests); index++) {
+  for (let index = -500; index < values.requests; index++) {
     const kind = names[randomInt(names.length)] as string;
     const headers = { 'X-API-Key': keyOf(kind) };
     const request = encodeRequest({ pathname: '/score', body: '{"input":"x"}', headers });

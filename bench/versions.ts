@@ -17,12 +17,12 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { dump } from 'js-yaml';
 import { readManifest } from '../shared/manifest/file.js';
 import { packageDirectory } from '../shared/version.js';
 import { measureSteady, type Round } from './flooded-rounds.js';
 import { isRanked, median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { readQuestionBodies } from './questions.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
@@ -31,13 +31,11 @@ interface Half extends Round {
   readonly versions: readonly string[];
 }
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '8' },
-    rounds: { type: 'string', default: '6' },
-    rate: { type: 'string', default: '100' },
-    workers: { type: 'string', default: '1' },
-  },
+const values = readOptions({
+  seconds: 8,
+  rounds: 6,
+  rate: 100,
+  workers: 1,
 });
 const name = 'faq-matcher';
 const pathname = `/v1/models/${name}/score`;
@@ -48,13 +46,13 @@ addVersion(1);
 const service = await startBenchService({
   models: name,
   modelsDirectory: directory,
-  roles: ['api', ...Array.from({ length: Number(values.workers) }, () => 'worker' as const)],
+  roles: ['api', ...Array.from({ length: values.workers }, () => 'worker' as const)],
 });
 const bodies = readQuestionBodies();
 await runLoad({ url: service.url + pathname, clients: 16, seconds: 5, bodies, isRight: isRanked });
 
 const rounds: Readonly<Record<'usual' | 'switching', Half>>[] = [];
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < values.rounds; round++) {
   const before = round + 1;
   const usual = await measure();
   const switching = measure();
@@ -105,8 +103,8 @@ async function measure(): Promise<Half> {
       versions.add(/"version":"(\d+)"/.exec(answer)?.[1] ?? '');
       return isRanked(answer);
     },
-    perSecond: Number(values.rate),
-    seconds: Number(values.seconds),
+    perSecond: values.rate,
+    seconds: values.seconds,
   });
   return { ...round, versions: [...versions] };
 }

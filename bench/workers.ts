@@ -6,24 +6,21 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { type LoadResult, median, runLoad } from './load.js';
+import { readOptions } from './options.js';
 import { report } from './report.js';
 import { scenarioOf } from './scenario.js';
 import { type BenchService, startBenchService } from './service.js';
 
-const { values } = parseArgs({
-  options: {
-    workers: { type: 'string', default: '1,2,4' },
-    clients: { type: 'string', default: '1,8,64,256' },
-    rounds: { type: 'string', default: '4' },
-    seconds: { type: 'string', default: '2' },
-    pictures: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  workers: [1, 2, 4],
+  clients: [1, 8, 64, 256],
+  rounds: 4,
+  seconds: 2,
+  pictures: false,
 });
-const numbers = (text: string) => text.split(',').map(Number);
-const counts = numbers(values.workers);
+const counts = values.workers;
 const modelsDirectory = path.join(packageDirectory(), 'models');
 const { model: models, load } = scenarioOf(values.pictures);
 
@@ -42,13 +39,13 @@ const measure = (at: number, clients: number, seconds: number) =>
 
 const rows = [];
 const ratios: Record<string, number | string> = { model: models, wrong: 0 };
-for (const clients of numbers(values.clients)) {
+for (const clients of values.clients) {
   const results: LoadResult[][] = counts.map(() => []);
   const order = [...counts.keys()];
   for (const at of order) await measure(at, clients, 3);
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < values.rounds; round++) {
     for (const at of round % 2 === 0 ? order : order.toReversed()) {
-      results[at]?.push(await measure(at, clients, Number(values.seconds)));
+      results[at]?.push(await measure(at, clients, values.seconds));
     }
   }
   for (const [at, of] of results.entries()) {

@@ -34,7 +34,7 @@ try {
   await import(`../bench/${name}.js`);
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (!code?.startsWith('ERR_PARSE_ARGS')) throw error;
+  if (!code?.startsWith('ERR_PARSE_ARGS') && code !== 'configuration_invalid') throw error;
   process.stderr.write(`${message}\nThe options of ${name} are in docs/benchmarks.md.\n`);
   process.exit(1);
 }
