@@ -6,13 +6,13 @@ import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { optimizeModel } from '../../cli/models/optimize.js';
 import { transform } from '../../cli/models/optimizing/tools.js';
-import { addEmbeddingModel } from '../embedding-model.js';
+import { addEmbeddingModel, tokenizerRules } from '../embedding-model.js';
 import { root } from '../harness.js';
-import { elementTypes, floats, node, onnxModel, tensor, value } from '../onnx.js';
+import { bigints, elementTypes, floats, integer, node, onnxModel, tensor, value } from '../onnx.js';
 import { hasPython, requirements } from '../python.js';
 import { makeFolder, sourceOf } from '../unit/sample-model.js';
 
-const { FP32: float } = elementTypes;
+const { FP32: float, INT64: long } = elementTypes;
 const width = 32;
 
 /** A network that says which third of a row is the largest. */
@@ -140,6 +140,45 @@ describe.skipIf(!hasPython)('optimize (needs Python 3.11)', () => {
       expect(written).toContain('tokenizer.json');
     },
   );
+
+  test('refuses dynamic ranges by which texts change the answers of each other', {
+    timeout: 300_000,
+  }, async () => {
+    // The number of the padding is 400 times that of [CLS], the answer. So beside a longer text there is no scale for it.
+    const graph = onnxModel({
+      nodes: [
+        node('Cast', ['input_ids'], ['ids'], integer('to', float)),
+        node('Pow', ['twentieth', 'ids'], ['powers']),
+        node('Unsqueeze', ['powers', 'last'], ['words']),
+        node('MatMul', ['words', 'weights'], ['hidden']),
+        node('Gather', ['hidden', 'first'], ['embedding'], integer('axis', 1)),
+      ],
+      constants: [
+        tensor('twentieth', float, [], floats([0.05])),
+        tensor('last', long, [1], bigints([2n])),
+        tensor('weights', float, [1, 2], floats([400, 200])),
+        tensor('first', long, [], bigints([0n])),
+      ],
+      inputs: [value('input_ids', long, ['N', 'T'])],
+      outputs: [value('embedding', float, ['N', 2])],
+    });
+    const models = path.join(makeFolder({ 'models/.keep': '' }), 'models');
+    const rules = Buffer.from(JSON.stringify(tokenizerRules));
+    addEmbeddingModel(models, 'words', {
+      description: 'red',
+      source: {
+        ...sourceOf('model.onnx', graph),
+        tokenizer: sourceOf('tokenizer.json', rules),
+      },
+      output: { pooling: 'none', normalise: false },
+      example: { input: 'red', expected: { embedding: [1, 0.5] } },
+    });
+    writeFileSync(path.join(models, 'words/model.onnx'), graph);
+    await expect(
+      optimize(path.dirname(models), 'words', '--method', 'int8-dynamic'),
+    ).rejects.toThrow('expected an answer that does not depend on the other inputs in the batch');
+    expect(readdirSync(path.join(models, 'words'))).not.toContain('1-int8-dynamic');
+  });
 
   test('writes nothing if the answers agree less than asked', { timeout: 300_000 }, async () => {
     const folder = makeModel();
