@@ -94,6 +94,8 @@ export async function openFile(
   // A link stays one.
   const target = realpathSync(file);
   const part = `${target}.${process.pid}.part`;
+  // In a container, the run that was killed while it copied answers had the same number.
+  rmSync(part, { force: true });
   const descriptor = open(part);
   try {
     fchmodSync(descriptor, mode);
