@@ -231,8 +231,10 @@ function checkFlags({ labels, columns, hasTokenizer, settings }: Wishes, guessed
   const answer = sectionOf(settings, 'output').kind ?? guessed.output.kind;
   const is = `it is ${kind}, because ${reason}`;
   if (labels !== undefined && answer !== 'classification' && answer !== 'ranking') {
+    const remedy =
+      kind === 'tensors' ? '. A Python program can name its classes: docs/python.md' : '';
     throw wrongFile(
-      `--labels: expected a network that answers with classes; ${is}, and it answers with ${answer}`,
+      `--labels: expected a network that answers with classes; ${is}, and it answers with ${answer}${remedy}`,
     );
   }
   if (columns && kind !== 'table') throw wrongFile(`--columns: expected a table; ${is}`);

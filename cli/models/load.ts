@@ -67,7 +67,7 @@ export async function startLoaded(
 
 /** Refusals under load are counted; a model that does not answer one request cannot be measured. */
 async function refuseFaulty(
-  { name }: Model,
+  { name, manifest: { example } }: Model,
   url: string,
   { body, headers }: { body: string | Buffer; headers: Readonly<Record<string, string>> },
 ): Promise<void> {
@@ -78,8 +78,10 @@ async function refuseFaulty(
   });
   const text = await response.text();
   if (response.ok) return;
+  const asked = example ? 'its example' : 'a sample, since its manifest has no example';
+  const remedy = example ? '' : '. Give it one that the model takes';
   throw wrong(
-    `${name}: expected an answer to its example; got ${response.status}: ${text.slice(0, 300)}`,
+    `${name}: expected an answer to ${asked}; got ${response.status}: ${text.slice(0, 300)}${remedy}`,
   );
 }
 

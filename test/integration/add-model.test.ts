@@ -526,6 +526,11 @@ describe('npm run models -- add', () => {
       'expected a first dimension that varies, or is 1',
       { 'm.onnx': matrix(float, 4) },
     ],
+    [
+      'copy.onnx --labels own.txt',
+      'and it answers with tensors. A Python program can name its classes',
+      { 'copy.onnx': copy, 'own.txt': 'a\nb\n' },
+    ],
     ['copy.onnx --kind image', 'Serve it with --kind tensors', { 'copy.onnx': copy }],
     ['copy.onnx --kind table', 'expected an output of floats', { 'copy.onnx': copy }],
     [

@@ -9,7 +9,8 @@ import { profileModel } from '../../cli/models/profile.js';
 import { tuneModel } from '../../cli/models/tune.js';
 import { addEmbeddingModel } from '../embedding-model.js';
 import { root } from '../harness.js';
-import { addEcho } from '../tensor-model.js';
+import { elementTypes, floats, node, tensor } from '../onnx.js';
+import { addEcho, addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 /** Returns a folder of models with the table of this repository. */
@@ -87,6 +88,19 @@ test.each(['FP32', 'INT64', 'BOOL', 'BYTES'] as const)(
     expect(JSON.parse(output).levels).toMatchObject([{ clients: 1, refused: 0 }]);
   },
 );
+
+test('bench says that a model needs an example if it takes no sample', async () => {
+  const directory = makeFolder({ '.keep': '' });
+  addTensorModel(directory, {
+    name: 'second',
+    nodes: [node('Gather', ['numbers', 'at'], ['out'])],
+    constants: [tensor('numbers', elementTypes.FP32, [1], floats([7]))],
+    network: { inputs: [declared('at', 'INT64', [-1])], outputs: [declared('out', 'FP32', [-1])] },
+  });
+  await expect(run(directory, benchModel, 'second', '--clients', '1')).rejects.toThrow(
+    /^second: expected an answer to a sample, since its manifest has no example; got 422: .*\. Give it one that the model takes$/,
+  );
+});
 
 const quickly = ['--batches', '1,2', '--threads', '1', '--seconds', '0.02', '--clients-max', '1'];
 
