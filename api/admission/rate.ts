@@ -1,8 +1,5 @@
 // A recent rate. Both the amount done and the time it took decay with the same half-life, so their ratio
 // follows a change, but a single batch hardly moves it.
-//
-// One measurement counts for no longer than all before it together, or a second. Nothing is answered while a worker that
-// was lost is replaced, which says little about the workers that then answer.
 
 /** The half-life of a measurement; shorter than the deadlines that depend on the rate. */
 const halfLifeMs = 3000;
@@ -21,10 +18,9 @@ export function makeRate(): Rate {
   let ms = 0;
   return {
     add(count, elapsedMs) {
-      const countedMs = Math.min(elapsedMs, Math.max(ms, measuredMsMin));
-      const kept = 0.5 ** (countedMs / halfLifeMs);
+      const kept = 0.5 ** (elapsedMs / halfLifeMs);
       done = done * kept + count;
-      ms = ms * kept + countedMs;
+      ms = ms * kept + elapsedMs;
     },
     msFor: (count) => (ms < measuredMsMin || done === 0 ? undefined : (count * ms) / done),
   };
