@@ -27,6 +27,7 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import KBinsDiscretizer
@@ -51,6 +52,8 @@ EXAMPLES = 50
 TIES_MAX = 0.02
 # Answers that are a larger multiple of the median are odd ones.
 USUAL_MAX = 1000
+# Scores of a network are off by a few units in the last place of a float, and probabilities may be off by so much for it.
+FLOAT_ERRORS, STEP_MAX = 4, 1e-3
 # A label of a classifier of several has this score at least.
 THRESHOLD = 0.5
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -98,7 +101,7 @@ def load(file):
     except ModuleNotFoundError as error:
         fail(
             f"expected a pickle that needs no package but scikit-learn, XGBoost and LightGBM; {file} needs {error.name}. "
-            "Export it with the Python of its training: --python PATH"
+            f"Export it with the Python of its training: --python PATH. {OTHERWISE}"
         )
     except Exception as error:  # a pickle can raise anything
         fail(f"expected a pickle of a scikit-learn model; {file} cannot be read: {type(error).__name__}: {error}")
@@ -108,12 +111,17 @@ def load(file):
             "Export it with the Python of its training: --python PATH"
         )
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):
-        fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {type(model).__module__}.{type(model).__name__}")
+        what = f"{type(model).__module__}.{type(model).__name__}"
+        fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {what}. {OTHERWISE}")
     return model
 
 
 def prepare(model):
     """Makes of a model what skl2onnx can convert, or refuses it."""
+    for step in fitted_in(model):
+        for each in getattr(step, "calibrated_classifiers_", []):
+            if isinstance(each.estimator, FrozenEstimator):
+                each.estimator = each.estimator.estimator
     for step in steps_of(model):
         if isinstance(step, Pipeline):
             step.steps = [each for each in step.steps if each[1] not in (None, "passthrough")] or step.steps
@@ -125,6 +133,7 @@ def prepare(model):
     refuse_weights(model)
     refuse_indicators(model)
     refuse_one_class(model)
+    refuse_steep_steps(model)
     for step in fitted_in(model):
         if isinstance(step, VotingRegressor) and step.weights is not None:
             step.weights = np.array(step.weights)  # skl2onnx takes no list
@@ -153,6 +162,20 @@ def refuse_indicators(model):
                 f"expected an imputer that only fills gaps; got {type(step).__name__}(add_indicator=True), which adds columns. "
                 f"Leave add_indicator out, and train again. {OTHERWISE}"
             )
+
+
+def refuse_steep_steps(model):
+    """An isotonic calibration can go from one probability to another between scores that floats do not tell apart."""
+    calibrators = [each for step in fitted_in(model) for one in getattr(step, "calibrated_classifiers_", []) for each in one.calibrators]
+    for step in calibrators:
+        scores = getattr(step, "X_thresholds_", np.zeros(1))
+        if len(scores) > 1:
+            error = FLOAT_ERRORS * np.finfo(np.float32).eps * np.maximum(abs(scores[:-1]), abs(scores[1:]))
+            if (np.diff(step.y_thresholds_) * np.minimum(error / np.diff(scores), 1)).max() > STEP_MAX:
+                fail(
+                    "expected a calibration of scores that floats tell apart; that of a CalibratedClassifierCV(method='isotonic') goes from "
+                    f"one probability to another between two that are all but the same. Train it again with method='sigmoid'. {OTHERWISE}"
+                )
 
 
 def refuse_one_class(model):
@@ -314,7 +337,7 @@ def widen(node, thresholds):
     for at, (tree, place, mode) in enumerate(places):
         if mode != b"LEAF":
             if np.float32(thresholds[tree][place]) != np.float32(values[at]):
-                return  # They are numbered in another way, so the floats stay.
+                raise NotImplementedError("The trees are numbered in another way.")
             values[at] = thresholds[tree][place]
     for name, attribute in given.items():
         if attribute.type == AttributeProto.FLOATS:
@@ -329,7 +352,9 @@ def ways(model, inputs):
     if isinstance(inputs, Texts):
         yield False, model
         return
-    if any(hasattr(step, "_predictors") for step in steps_of(model)):  # trees that compare doubles
+    # Trees that compare doubles: only those of one model get doubles as thresholds. Others have to get floats, too.
+    boosters = [step for step in fitted_in(model) if hasattr(step, "_predictors")]
+    if len(boosters) == 1 and boosters[0] in steps_of(model):
         yield True, model
         yield False, model
     elif isinstance(model, Pipeline) and len(model.steps) > 1 and isinstance(model.steps[-1][1], BaseEstimator):
@@ -337,14 +362,15 @@ def ways(model, inputs):
         cast_last = Pipeline([*model.steps[:-1], ("cast", cast), model.steps[-1]])
         # Other models than trees calculate with the doubles, and large terms may cancel each other.
         has_trees = next(trees_of(model.steps[-1][1]), None) is not None
-        for way in (cast_last, model) if has_trees else (model, cast_last):
+        for way in (cast_last,) if boosters else (cast_last, model) if has_trees else (model, cast_last):
             yield True, way
         yield False, model
     else:
         # Floats take some neighbours to be as far as others.
         is_wide = any(hasattr(step, "_fit_X") for step in fitted_in(model))
-        yield is_wide, model
-        yield not is_wide, model
+        yield is_wide and not boosters, model
+        if not boosters:
+            yield not is_wide, model
 
 
 def options_of(step):

@@ -9,6 +9,7 @@ from scipy import special
 from skl2onnx import update_registered_converter
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
+from skl2onnx.operator_converters import calibrated_classifier_cv
 from skl2onnx.operator_converters.common import concatenate_variables
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.impute import SimpleImputer
@@ -29,6 +30,7 @@ def replace_converters():
     for model, name in ((KNeighborsClassifier, "SklearnKNeighborsClassifier"), (KNeighborsRegressor, "SklearnKNeighborsRegressor")):
         converter = NEIGHBOURS[name]
         replace_converter(model, name, find_neighbours(converter), converter.get_allowed_options())
+    calibrated_classifier_cv._transform_isotonic = calibrate_steps
     # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
     get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
     update_registered_converter(
@@ -164,6 +166,15 @@ def interpolate(cells, points, values, add, constant):
     slopes = np.diff(values) / np.diff(points)
     start, value, slope = (add("Gather", [doubles(each), place], 13) for each in (points[:-1], values[:-1], slopes))
     return add("Add", [add("Mul", [add("Sub", [cells, start], 14), slope], 14), value], 14)
+
+
+def calibrate_steps(scope, container, model, scores, at, *_types):
+    """Converts the isotonic regression of a class. Between two scores of the training, skl2onnx takes the nearest one's value."""
+    add, constant = writers(scope, container)
+    steps = model.calibrators[at]
+    kind = TensorProto.DOUBLE if _types[0] == np.float64 else TensorProto.FLOAT
+    cells = add("Reshape", [add("Cast", [scores], 13, to=TensorProto.DOUBLE), constant([-1, 1])], 14)
+    return add("Cast", [interpolate(cells, steps.X_thresholds_, steps.y_thresholds_, add, constant)], 13, to=kind)
 
 
 def classify(scope, operator, container):

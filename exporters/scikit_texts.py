@@ -67,7 +67,8 @@ def runtime_pattern(pattern):
         )
     pattern = pattern.replace("(?u)", "")
     # Words are as long as they can be, so their ends need no \b, which knows only ASCII there.
-    pattern = re.sub(r"^\\b(?=\\w)|(?<=\\w\+)\\b$", "", pattern)
+    pattern = re.sub(r"^\\b(?=\\w)", "", pattern)
+    pattern = re.sub(r"(\\w(\+|\{\d+,\}))\\b$", r"\1", pattern)
     parts = re.findall(r"\[(?:\\.|[^\]\\])*\]|\\.|[^\\\[]+|.", pattern)
     return "".join(translate(part) for part in parts)
 
@@ -89,6 +90,10 @@ def count_words(scope, operator, container):
     # Short texts of a batch are padded. No word of the vocabulary is as long as this one.
     pad = "#" * (1 + max(map(len, step.vocabulary_)))
     next(each for each in nodes["Tokenizer"].attribute if each.name == "pad_value").s = pad.encode()
+    # ONNX Runtime wants as many lengths of phrases as may be, and skl2onnx writes those that the vocabulary has.
+    lengths = next(each for each in nodes["TfIdfVectorizer"].attribute if each.name == "ngram_counts")
+    longest = next(each for each in nodes["TfIdfVectorizer"].attribute if each.name == "max_gram_length")
+    longest.i = min(longest.i, len(lengths.ints))
     stops = stop_words(step)
     # Single words that are not in the vocabulary drop out anyway.
     if stops and (step.ngram_range[1] > 1 or not step.vocabulary_.keys().isdisjoint(stops)):

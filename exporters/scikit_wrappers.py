@@ -1,4 +1,4 @@
-"""Models of scikit-learn that only change the answer of another: searches do not, thresholds name another class, and
+"""Models of scikit-learn around another one: searches and frozen models answer as it does, thresholds name another class, and
 transformed targets are turned back.
 """
 
@@ -7,6 +7,7 @@ from onnx import TensorProto
 from onnx.helper import make_node
 from onnx.numpy_helper import from_array
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
@@ -36,6 +37,8 @@ def unwrap(model):
         *steps, (name, last) = model.steps
         inner, wrappers = unwrap(last)
         return Pipeline([*((each, unwrap(step)[0]) for each, step in steps), (name, inner)]), wrappers
+    if isinstance(model, FrozenEstimator):
+        return unwrap(model.estimator)
     if isinstance(model, TransformedTargetRegressor):
         inner, wrappers = unwrap(model.regressor_)
     elif isinstance(model, (FixedThresholdClassifier, TunedThresholdClassifierCV)):

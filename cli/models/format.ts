@@ -41,6 +41,14 @@ const heads: readonly [head: RegExp, format: Format | Unserved][] = [
     { what: 'a network in the ORT format', remedy: 'Add the ONNX file that it was made from' },
   ],
   [
+    /^43424d31/,
+    {
+      what: 'a model of CatBoost',
+      remedy:
+        'Of a regressor of numbers, add what model.save_model("model.onnx", format="onnx") writes; that of a classifier has no matrix of scores',
+    },
+  ],
+  [
     /^47475546/,
     { what: 'a language model in GGUF', remedy: 'Scoreline serves no generative language models' },
   ],

@@ -21,6 +21,7 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
     BaggingRegressor,
+    HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
@@ -30,6 +31,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, RidgeClassifierCV
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
@@ -100,6 +102,8 @@ def models():
         "no spaces in phrases": {"token_pattern": r"[\S]+", "ngram_range": (2, 2)},
         "no spaces and commas": {"token_pattern": r"[^\s,]+"},
         "letters": {"token_pattern": r"[^\W\d_]+"},
+        "long words": {"token_pattern": r"\b\w{3,}\b"},
+        "fewer lengths of phrases": {"ngram_range": (1, 3), "max_features": 12},
         "groups": {"token_pattern": r"#(\w+)|\w+"},
     }.items():
         yield name, of_texts(TfidfVectorizer(**settings))
@@ -241,6 +245,22 @@ def wrapped():
         price = price - 0.9 if isinstance(transformer, PowerTransformer) else price  # Yeo-Johnson knows signs
     voters = VotingRegressor([("trees", RandomForestRegressor(5, random_state=1)), ("lines", Ridge())], weights=[1, 3])
     yield "weighted voters", voters.fit(NUMBERS, price), NUMBERS
+
+
+def calibrated():
+    """Yields calibrated models, each with rows of its training, which lie on its splits and steps."""
+    rows = pd.DataFrame(RNG.normal(size=(600, 2)), columns=["a", "b"])
+    kinds = np.digitize(rows["a"] + 0.3 * RNG.normal(size=600), [-0.5, 0.5])
+    trees = HistGradientBoostingClassifier(max_iter=10, random_state=1)
+    scaled = make_pipeline(StandardScaler(), CalibratedClassifierCV(trees, cv=2))
+    yield "calibrated trees of doubles", scaled.fit(rows, kinds), rows
+    yield "trees in steps", CalibratedClassifierCV(trees, method="isotonic", cv=2).fit(rows, kinds), rows
+    lines = FrozenEstimator(LogisticRegression().fit(rows, kinds))
+    yield "frozen lines in steps", CalibratedClassifierCV(lines, method="isotonic").fit(rows, kinds), rows
+    few = CalibratedClassifierCV(lines, method="isotonic").fit(rows, kinds)
+    step = few.calibrated_classifiers_[0].calibrators[0]
+    step.X_thresholds_, step.y_thresholds_ = np.array([1.0, 1.0 + 1e-9]), np.array([0.0, 1.0])
+    yield "steps at one float", few, None
 
 
 def rows_of_nulls():
@@ -415,7 +435,7 @@ def faults():
 def main():
     folder = Path(sys.argv[1])
     found = {name: export(model, folder) for name, model in models()}
-    for name, model, rows in [*of_numbers(), *boosters(), *wrapped()]:
+    for name, model, rows in [*of_numbers(), *boosters(), *wrapped(), *calibrated()]:
         found[name] = export(model, folder)
         if "said" in found[name] and rows is not None:
             found[name]["apart"] = apart(model, rows, folder)

@@ -108,6 +108,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'columns in columns': 'got one in or behind another ColumnTransformer. Put',
       'a threshold of decision values': 'Train it again with response_method="predict_proba"',
       'a threshold of vectors': 'expected a threshold of probabilities; that of FixedThresholdCl',
+      'steps at one float': 'expected a calibration of scores that floats tell apart; that of a',
       'a target of cubes': 'got the inverse function cbrt. It can be',
       'a target of quantiles': "got QuantileTransformer(n_quantiles=20, output_distribution='n",
       'texts in a matrix': 'OneHotEncoder was trained with categories. Encode them with',
@@ -120,7 +121,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(44);
+    expect(scored).toHaveLength(47);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }

@@ -59,6 +59,7 @@ describe('the format of a model', () => {
     ['bytes', hex('fffe0001'), 'begins with ff fe 00 01'],
     ['TensorFlow Lite', hex('1c000000 54464c33'), 'tf2onnx.convert --tflite'],
     ['the ORT format', hex('1c000000 4f52544d'), 'Add the ONNX file'],
+    ['CatBoost', 'CBM1....', 'Of a regressor of numbers, add what model.save_model('],
     ['GGUF', 'GGUF....', 'no generative language models'],
     [
       'safetensors',
