@@ -87,6 +87,8 @@ export class Backlog implements Traffic {
     }
     if (!hadBacklog) this.#answeredAt = undefined;
     else if (isScored) this.#measure(count);
+    // With nothing left, workers are idle until the next request, also where one input or request fills a batch.
+    if (this.#inFlight + this.#ofJobs === 0) this.#answeredAt = undefined;
   }
 
   #measure(count: number): void {

@@ -301,6 +301,24 @@ describe('a deadline', () => {
     for (let count = 0; count < 40; count++) admit(1, { deadlineMs: 1000 });
   });
 
+  test.each([
+    ['whose batch holds one input', 1, 1],
+    ['that gets full batches', 4, 4],
+  ])(
+    'causes no refusal of a model %s, however rare its requests were',
+    (_what, batchMax, count) => {
+      const { admit, admission, clock } = makeObserved();
+      for (let asked = 0; asked < 10; asked++) {
+        clock.ms += 60_000;
+        const permit = admit(count, { batchMax });
+        clock.ms += 10;
+        permit.release(true);
+      }
+      for (let held = 0; held < 40; held++) admit(1, { batchMax });
+      expect(admission.inFlight).toBe(40);
+    },
+  );
+
   test('causes no refusal if the model never had a backlog, however rare its requests are', () => {
     const { admit, clock, admission } = makeObserved();
     for (let times = 0; times < 20; times++) {
