@@ -53,8 +53,17 @@ export async function listAhead(answers: readonly (readonly Tensor[])[]): Promis
     .map((tensors) => ({ tensors, count: countListed(sizesOf(tensors)) }))
     .filter(({ count }) => count <= listedMax);
   if (counted.reduce((sum, { count }) => sum + count, 0) <= sliceElements) return;
+  const written = listing.then(() => writeAhead(counted.flatMap(({ tensors }) => tensors)));
+  listing = written.catch(() => {});
+  await written;
+}
+
+/** Ends when the last long answer is written. Side by side, a slice of each would come between two turns of the others. */
+let listing: Promise<void> = Promise.resolve();
+
+async function writeAhead(tensors: readonly Tensor[]): Promise<void> {
   let sinceOthers = 0;
-  for (const { datatype, data } of counted.flatMap(({ tensors }) => tensors)) {
+  for (const { datatype, data } of tensors) {
     const size = elementBytes[datatype];
     if (size === undefined) continue;
     const slices: string[] = [];

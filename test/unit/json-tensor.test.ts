@@ -32,6 +32,24 @@ describe('a tensor in JSON', () => {
     expect(toJson('BYTES', encodeStrings(['\ufffd']))).toBe('"\ufffd"');
   });
 
+  test('is written ahead in turn with others, a slice between two turns of the event loop', async () => {
+    const count = 100_000;
+    let turns = 0;
+    let isDone = false;
+    const turn = () => {
+      turns++;
+      if (!isDone) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const answers = Array.from({ length: 8 }, () => [
+      { ...head('INT32', [count]), data: new Uint8Array(4 * count) },
+    ]);
+    await Promise.all(answers.map((answer) => listAhead([answer])));
+    isDone = true;
+    // A slice has 16384 numbers.
+    expect(turns).toBeGreaterThan((answers.length * count) / 16_384 - answers.length);
+  });
+
   test.each(datatypes)('is written ahead as it is written at once: %s', async (datatype) => {
     const count = 100_003;
     const size = elementBytes[datatype];
