@@ -249,15 +249,16 @@ def wrapped():
 
 def calibrated():
     """Yields calibrated models, each with rows of its training, which lie on its splits and steps."""
-    rows = pd.DataFrame(RNG.normal(size=(600, 2)), columns=["a", "b"])
-    kinds = np.digitize(rows["a"] + 0.3 * RNG.normal(size=600), [-0.5, 0.5])
+    rng = np.random.default_rng(2)  # others have steps that floats do not tell apart
+    rows = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    kinds = np.digitize(rows["a"] + 0.3 * rng.normal(size=600), [-0.5, 0.5])
     trees = HistGradientBoostingClassifier(max_iter=10, random_state=1)
     scaled = make_pipeline(StandardScaler(), CalibratedClassifierCV(trees, cv=2))
     yield "calibrated trees of doubles", scaled.fit(rows, kinds), rows
     yield "trees in steps", CalibratedClassifierCV(trees, method="isotonic", cv=2).fit(rows, kinds), rows
-    lines = FrozenEstimator(LogisticRegression().fit(rows, kinds))
-    yield "frozen lines in steps", CalibratedClassifierCV(lines, method="isotonic").fit(rows, kinds), rows
-    few = CalibratedClassifierCV(lines, method="isotonic").fit(rows, kinds)
+    frozen = FrozenEstimator(RandomForestClassifier(10, max_depth=4, random_state=1).fit(rows, kinds))
+    yield "frozen trees in steps", CalibratedClassifierCV(frozen, method="isotonic").fit(rows, kinds), rows
+    few = CalibratedClassifierCV(frozen, method="isotonic").fit(rows, kinds)
     step = few.calibrated_classifiers_[0].calibrators[0]
     step.X_thresholds_, step.y_thresholds_ = np.array([1.0, 1.0 + 1e-9]), np.array([0.0, 1.0])
     yield "steps at one float", few, None
