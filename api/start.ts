@@ -116,7 +116,7 @@ export async function startApi(
   const { waiters, ends, replyStream } = await openReplies({
     ...{ instance, keys, producer, reader, log, signal },
   });
-  const queue = new Queue({ redis: producer, keys, registry, log });
+  const queue = new Queue({ redis: producer, carrier, keys, registry, log });
   const redisMemory = new RedisMemory(producer);
   const { calls, peers, admission, bodies } = openCalls({
     configuration,

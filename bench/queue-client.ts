@@ -34,7 +34,10 @@ export async function openQueueClient(model: Model, redisUrl: string): Promise<Q
     onLost: () => {},
     log,
   });
-  const queue = new Queue({ redis: producer, keys, registry: makeRegistry([model]), log });
+  const queue = new Queue({
+    ...{ redis: producer, carrier: producer, keys, log },
+    registry: makeRegistry([model]),
+  });
   return {
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     close: async () => {

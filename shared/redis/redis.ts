@@ -49,7 +49,7 @@ export function connectProducer(options: ConnectionOptions): Redis {
   });
 }
 
-/** Connects for answers that are large, so that they hold up no other command. */
+/** Connects for inputs and answers that are large, so that they hold up no other command. */
 export function connectForLarge(options: ConnectionOptions): Redis {
   return connect(options, {
     ...failingFast,

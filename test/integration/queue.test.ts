@@ -1,10 +1,13 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import process from 'node:process';
+import { Transform } from 'node:stream';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../api/queue/queue.js';
 import { nowMs } from '../../shared/clock.js';
 import { makeKeys } from '../../shared/redis/keys.js';
-import { connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
+import { connectForLarge, connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
 import { makeRegistry } from '../../shared/registry/registry.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import { makeItemId } from '../../shared/wire/item-id.js';
@@ -23,17 +26,37 @@ beforeEach(async () => {
   await redis.client.flushall();
 });
 
-async function open() {
+async function open(url = redis.url) {
   const log = pino({ level: 'silent' });
-  const producer = connectProducer({ url: redis.url, name: 'api', log });
-  await waitUntilReady(producer);
+  const producer = connectProducer({ url, name: 'api', log });
+  const carrier = connectForLarge({ url, name: 'large', log });
+  await Promise.all([waitUntilReady(producer), waitUntilReady(carrier)]);
   const registry = makeRegistry([model]);
-  const queue = new Queue({ redis: producer, keys, registry, log });
+  const queue = new Queue({ redis: producer, carrier, keys, registry, log });
   onTestFinished(async () => {
     await queue.close();
     producer.disconnect();
+    carrier.disconnect();
   });
   return { queue, registry };
+}
+
+/** Opens a relay to Redis that passes so many bytes a second of each connection. */
+async function openNarrow(bytesPerSecond: number): Promise<string> {
+  const { hostname, port } = new URL(redis.url);
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    const narrow = new Transform({
+      transform: (chunk, _encoding, done) =>
+        void setTimeout(done, (chunk.length / bytesPerSecond) * 1000, null, chunk),
+    });
+    near.pipe(narrow).pipe(far).pipe(near);
+    for (const socket of [near, far])
+      socket.on('error', () => {}).on('close', () => near.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const text: Tensor = { name: 'text', datatype: 'BYTES', shape: [1], data: encodeStrings(['hi']) };
@@ -63,6 +86,23 @@ async function jobsInRedis() {
     }),
   );
 }
+
+test('large inputs on a slow network are added, and hold up no others', async () => {
+  const { queue } = await open(await openNarrow(10_000_000));
+  const data = Buffer.alloc(16_000_000, 7);
+  const tensor: Tensor = { name: 'large', datatype: 'UINT8', shape: [1, data.length], data };
+  const large = { ...makeItem('large', 60_000), inputs: [tensor] };
+  let isAdded = false;
+  const adding = queue.add(name, { replyTo: 'api-1', items: [large] }).then(() => {
+    isAdded = true;
+  });
+  await queue.add(name, { replyTo: 'api-1', items: [makeItem('small')] });
+  expect(isAdded).toBe(false);
+  await adding;
+  const jobs = await jobsInRedis();
+  const sizes = jobs.map(({ payload }) => [...payload.values()].map(({ length }) => length));
+  expect(sizes).toEqual([[data.length], [9000]]);
+});
 
 test('a queue that has left keeps nothing in Redis without an end, once its jobs are done', async () => {
   const { queue, registry } = await open();
