@@ -34,10 +34,7 @@ export async function openQueueClient(model: Model, redisUrl: string): Promise<Q
     onLost: () => {},
     log,
   });
-  const queue = new Queue({
-    ...{ redis: producer, carrier: producer, keys, log },
-    registry: makeRegistry([model]),
-  });
+  const queue = new Queue({ redis: producer, keys, registry: makeRegistry([model]), log });
   return {
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     close: async () => {

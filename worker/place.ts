@@ -35,6 +35,8 @@ const heldSpareMs = 30_000;
 /** What all places share. */
 export interface Connections {
   readonly redis: Redis;
+  /** A connection for large replies. */
+  readonly carrier: Redis;
   readonly keys: Keys;
   readonly cells: Cells;
   readonly workerId: string;
@@ -226,7 +228,7 @@ type Taken = ReturnType<typeof takeJobs>;
 function takeJobs(
   model: Model,
   scorer: LoadedScorer,
-  { redis, keys, cells, workerId, instruments, tracer }: Connections,
+  { redis, carrier, keys, cells, workerId, instruments, tracer }: Connections,
   log: Logger,
 ) {
   const loadMsMax = loadLimit(scorer.loadMs);
@@ -235,7 +237,7 @@ function takeJobs(
   const consumers = model.queues.map((wireQueue) => {
     const answer = (priority: Priority) => ({
       queue: makeQueue({ name: wireQueue.name, priority, redis, keys, log }),
-      sendReplies: makeSendReplies({ queue: wireQueue, priority, redis, keys, log }),
+      sendReplies: makeSendReplies({ queue: wireQueue, priority, redis, carrier, keys, log }),
     });
     const interactive = answer('interactive');
     if (scorer.device.reason !== undefined) interactive.queue.count('fallbacks', 1);
@@ -245,7 +247,7 @@ function takeJobs(
       quarantine,
       ...interactive,
       bulk: answer('bulk'),
-      kept: makeResults({ wire: wireQueue.wire, redis, keys, log }),
+      kept: makeResults({ wire: wireQueue.wire, redis, carrier, keys, log }),
       log,
       events: joinListeners([metrics, tracer && new ItemTraces(tracer, model, wireQueue.name)]),
     });

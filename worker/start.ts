@@ -89,6 +89,8 @@ export async function startWorker(
   if (instruments) observeWorker(instruments, health, () => places.all);
   const settings = redisSettings(configuration);
   const redis = connectConsumer({ ...settings, name: 'worker', log, isLazy: true });
+  // It connects with the first large reply. Most workers have none.
+  const carrier = connectConsumer({ ...settings, name: 'worker-large', log, isLazy: true });
   if (instruments) observeRedis(instruments, [redis]);
   const keys = makeKeys(settings.prefix);
   const workerId = randomUUID();
@@ -121,7 +123,7 @@ export async function startWorker(
   const cells = makeCells({ log });
   const tracer = telemetry?.tracer;
   await rollout.begin(begun.failed);
-  connect({ redis, keys, cells, workerId, instruments, tracer });
+  connect({ redis, carrier, keys, cells, workerId, instruments, tracer });
   // A model that was lost meanwhile is loaded again by the rollout, which reports it if that fails.
   const there = first.filter((place) => places.get(place.model.queue) === place);
   const late = there.filter((place) => begun.loading.has(place));
@@ -139,6 +141,7 @@ export async function startWorker(
       await Promise.all([rollout.close(), places.closeAll()]);
       cells.close();
       clock.close();
+      carrier.disconnect();
       redis.disconnect();
       watched?.close();
     },

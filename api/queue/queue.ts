@@ -7,18 +7,13 @@ import { nowMs } from '../../shared/clock.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type Logger, makeSeldom, type Seldom } from '../../shared/process/log.js';
 import { type Counts, countNames, type Keys } from '../../shared/redis/keys.js';
-import { explain, type Redis, repliesOf } from '../../shared/redis/redis.js';
+import { explain, largeBytes, type Redis, repliesOf } from '../../shared/redis/redis.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import { membersOf } from '../../shared/wire/item-id.js';
 import { type BatchJob, encodeJob } from '../../shared/wire/job.js';
 import { jobQueueOf, type Priority, priorities } from '../../shared/wire/priority.js';
 import { Unanswered } from './unanswered.js';
 
-/**
- * A payload of more bytes has a connection of its own. On a network of 100 Mbit/s it would take half of the time that the
- * commands of other requests may wait.
- */
-const largeBytes = 4 * 1024 * 1024;
 /** How long a payload outlives the last deadline of its job. */
 const payloadSpareMs = 10_000;
 /** How long the cancellations and BullMQ's notes of a queue outlive the last process that uses them. */
@@ -42,17 +37,17 @@ export class Queue {
   readonly #keeping: NodeJS.Timeout;
 
   /**
-   * @param options.carrier a connection for large payloads
+   * @param options.carrier a connection for large payloads; by default, they take the other one
    * @param options.registry the queue of each of its models can be used
    */
   constructor(options: {
     redis: Redis;
-    carrier: Redis;
+    carrier?: Redis;
     keys: Keys;
     registry: Registry;
     log: Logger;
   }) {
-    const { redis, carrier, keys, registry, log } = options;
+    const { redis, carrier = redis, keys, registry, log } = options;
     this.#redis = redis;
     this.#carrier = carrier;
     this.#keys = keys;

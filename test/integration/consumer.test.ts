@@ -1,11 +1,12 @@
 // Tests the consumer and BullMQ against a real Redis, with a fake engine and a fake quarantine.
 
 import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { makeLogger } from '../../shared/process/log.js';
-import { connectConsumer } from '../../shared/redis/redis.js';
+import { connectConsumer, type Redis, waitUntilReady } from '../../shared/redis/redis.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Reply } from '../../shared/wire/reply.js';
 import { parseMetrics } from '../../top/exposition.js';
@@ -20,6 +21,7 @@ import { makeQueue } from '../../worker/queue/redis-queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';
 import { makeResults } from '../../worker/queue/results.js';
 import { openRedisForAll, waitUntil } from '../harness.js';
+import { openNarrow } from '../narrow.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
 
@@ -72,6 +74,34 @@ function start(parts: StartParts = {}) {
 const codesOf = (replies: readonly Reply[]) =>
   replies.map((reply) => ('error' in reply ? reply.error.code : 'answered'));
 const item = (text: string) => ({ inputs: textInputs(text) });
+
+test('a large answer on a slow network does not hold up what keeps the lock of its job', async () => {
+  const url = await openNarrow(redis.url, 10_000_000);
+  const [slow, carrier] = ['worker', 'worker-large'].map((name) => {
+    const opened = connectConsumer({ url, name, log });
+    onTestFinished(() => opened.disconnect());
+    return opened;
+  }) as [Redis, Redis];
+  await Promise.all([waitUntilReady(slow), waitUntilReady(carrier)]);
+  const to = { redis: slow, carrier, keys, log };
+  const data = Buffer.alloc(8_000_000, 7);
+  const outputs = [{ name: 'large', datatype: 'UINT8' as const, shape: [1, data.length], data }];
+  const timing = { queueMs: 0, batchMs: 0, computeMs: 1, batchSize: 1 };
+  const reply: Reply = { id: 'large', outputs, timing };
+  const deadlineAt = Date.now() + 60_000;
+  const there = async () => [
+    await redis.client.exists(keys.result('large')),
+    (await client.replies()).size,
+  ];
+  const keeping = makeResults(to).keep([{ id: 'large', keepMs: 60_000, deadlineAt }], [reply]);
+  const send = makeSendReplies({ queue, priority: 'interactive', ...to });
+  const sending = send(new Map([[client.instance, [reply]]]), deadlineAt);
+  await setImmediate();
+  await slow.ping();
+  expect(await there()).toEqual([0, 0]);
+  await Promise.all([keeping, sending]);
+  expect(await there()).toEqual([1, 1]);
+});
 
 /** Sends a job that looks as if its worker had not finished it. */
 async function sendSuspect(...texts: string[]): Promise<string[]> {

@@ -1,7 +1,4 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
 import process from 'node:process';
-import { Transform } from 'node:stream';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../api/queue/queue.js';
@@ -15,6 +12,7 @@ import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/wire/
 import { priorities } from '../../shared/wire/priority.js';
 import { makeQueue as makeWorkerQueue } from '../../worker/queue/redis-queue.js';
 import { openRedisForAll, waitUntil } from '../harness.js';
+import { openNarrow } from '../narrow.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
 const keys = makeKeys('queue');
@@ -39,24 +37,6 @@ async function open(url = redis.url) {
     carrier.disconnect();
   });
   return { queue, registry };
-}
-
-/** Opens a relay to Redis that passes so many bytes a second of each connection. */
-async function openNarrow(bytesPerSecond: number): Promise<string> {
-  const { hostname, port } = new URL(redis.url);
-  const server = createServer((near) => {
-    const far = connect(Number(port), hostname);
-    const narrow = new Transform({
-      transform: (chunk, _encoding, done) =>
-        void setTimeout(done, (chunk.length / bytesPerSecond) * 1000, null, chunk),
-    });
-    near.pipe(narrow).pipe(far).pipe(near);
-    for (const socket of [near, far])
-      socket.on('error', () => {}).on('close', () => near.destroy());
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => void server.close());
-  return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const text: Tensor = { name: 'text', datatype: 'BYTES', shape: [1], data: encodeStrings(['hi']) };
@@ -88,7 +68,7 @@ async function jobsInRedis() {
 }
 
 test('large inputs on a slow network are added, and hold up no others', async () => {
-  const { queue } = await open(await openNarrow(10_000_000));
+  const { queue } = await open(await openNarrow(redis.url, 10_000_000));
   const data = Buffer.alloc(16_000_000, 7);
   const tensor: Tensor = { name: 'large', datatype: 'UINT8', shape: [1, data.length], data };
   const large = { ...makeItem('large', 60_000), inputs: [tensor] };

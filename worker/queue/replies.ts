@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
 import { type Logger, makeSeldom } from '../../shared/process/log.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import { explain, type Redis } from '../../shared/redis/redis.js';
+import { explain, largeBytes, type Redis } from '../../shared/redis/redis.js';
 import { countBytes } from '../../shared/tensors/tensors.js';
 import { membersOf } from '../../shared/wire/item-id.js';
 import type { Priority } from '../../shared/wire/priority.js';
@@ -34,10 +34,12 @@ export function makeSendReplies(options: {
   queue: { readonly name: string; readonly wire: number };
   priority: Priority;
   redis: Redis;
+  /** A connection for large replies. By default, they take the other one. */
+  carrier?: Redis;
   keys: Keys;
   log: Logger;
 }): SendReplies {
-  const { queue, priority, redis, keys, log } = options;
+  const { queue, priority, redis, carrier = redis, keys, log } = options;
   const sets = [
     keys.unanswered(queue.name),
     ...(priority === 'bulk' ? [keys.unansweredBulk(queue.name)] : []),
@@ -48,7 +50,8 @@ export function makeSendReplies(options: {
   const send = async (instance: string, replies: readonly Reply[]) => {
     const limit = ['NOMKSTREAM', 'MAXLEN', '~', streamEntriesMax] as const;
     const packed = packReplies(replies, queue.wire);
-    await redis.xadd(keys.replies(instance), ...limit, '*', 'replies', packed);
+    const connection = packed.byteLength > largeBytes ? carrier : redis;
+    await connection.xadd(keys.replies(instance), ...limit, '*', 'replies', packed);
     // Only now, because the items go on to count as unanswered if Redis refuses the reply. Not awaited: this is
     // sent with the end of the job, in front of it, so the job is there until its items are out of the count.
     const members = membersOf(replies.map(({ id }) => id));

@@ -19,7 +19,7 @@ import {
   keepResults,
 } from '../../shared/redis/kept-results.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import type { Redis } from '../../shared/redis/redis.js';
+import { largeBytes, type Redis } from '../../shared/redis/redis.js';
 import type { Item, Keeping } from '../../shared/wire/job.js';
 import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
 import { makeTryUntil } from './replies.js';
@@ -53,20 +53,24 @@ export interface Results {
 export function makeResults(options: {
   wire?: number;
   redis: Redis;
+  /** A connection for large results. By default, they take the other one. */
+  carrier?: Redis;
   keys: Keys;
   log: Logger;
 }): Results {
-  const { wire, redis, keys, log } = options;
+  const { wire, redis, carrier = redis, keys, log } = options;
   const tryUntil = makeTryUntil({ redis, log });
 
   /** Keeps each reply unless the item has one already. Returns the kept replies. */
   const keepFirst = async (packed: readonly PackedResult[]) => {
     const now = nowMs();
+    const size = packed.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const to = { redis: size > largeBytes ? carrier : redis, keys };
     const ofJobs = packed.filter(isOfJob);
     const others = packed.filter((each) => !isOfJob(each));
     const [earlier, earlierOfJobs] = await Promise.all([
-      others.length > 0 ? keepResults({ redis, keys }, others, { now }) : [],
-      ofJobs.length > 0 ? keepJobResults({ redis, keys }, ofJobs, now) : [],
+      others.length > 0 ? keepResults(to, others, { now }) : [],
+      ofJobs.length > 0 ? keepJobResults(to, ofJobs, now) : [],
     ]);
     return [...theKept(others, earlier), ...theKept(ofJobs, earlierOfJobs)];
   };
