@@ -1,6 +1,7 @@
 // Shared by the tests: a real Redis, a real API and real workers. A test ends everything it starts,
 // and waits for conditions instead of times.
 
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
@@ -117,6 +118,15 @@ export function serviceEnvironment(options: {
     LOG_LEVEL: 'error',
     ...options.environment,
   };
+}
+
+/** Whether a process runs; one that has ended and that nobody has asked about yet does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 /** Waits until the condition holds. Throws when the time is over, and says what did not happen. */

@@ -117,7 +117,6 @@ export function openPlace(options: {
     close: async (graceMs) => {
       isClosed = true;
       if (!loaded) loading.abort(new Error('The place is closed.'));
-      await taking.catch(() => {});
       await taken?.close(graceMs);
       await warm.then((scorer) => scorer.close()).catch(() => {});
     },

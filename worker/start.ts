@@ -107,45 +107,46 @@ export async function startWorker(
     health.watchRedis(redis);
     return begun;
   });
-  let begun: Begun;
   try {
-    [, begun] = await Promise.all([checkRedis({ ...settings, log, signal }), loaded]);
+    const redisChecked = checkRedis({ ...settings, log, signal });
+    const [, begun] = await Promise.all([redisChecked, loaded]);
+    startConnecting(redis);
+    await waitUntilReady(redis, signal);
+    const onRoundTrip = instruments && timeRedis(instruments);
+    const clock = await RedisClock.open({ redis, keys, role: 'worker', log, onRoundTrip });
+    health.watchClock(clock);
+    const cells = makeCells({ log });
+    const tracer = telemetry?.tracer;
+    await rollout.begin(begun.failed);
+    connect({ redis, carrier, keys, cells, workerId, instruments, tracer });
+    // A model that was lost meanwhile is loaded again by the rollout, which reports it if that fails.
+    const there = first.filter((place) => places.get(place.model.queue) === place);
+    const late = there.filter((place) => begun.loading.has(place));
+    const followed = late.map((place) => rollout.follow(place));
+    await Promise.all(there.filter((place) => !late.includes(place)).map(({ open }) => open));
+    void Promise.all(followed).then(() => health.open());
+    const models = namesOf(places.all.filter((place) => !late.includes(place)));
+    const loading = namesOf(late);
+    log.info({ models, loading, probePort: watched?.port }, 'worker is ready');
+    return {
+      report: { models, loading, probePort: watched?.port },
+      close: async () => {
+        health.drain();
+        await Promise.all([rollout.close(), places.closeAll()]);
+        cells.close();
+        clock.close();
+        carrier.disconnect();
+        redis.disconnect();
+        watched?.close();
+      },
+    };
   } catch (error) {
     // A process that exits while a model loads is aborted by ONNX Runtime.
     await loaded.catch(() => {});
+    // Installers and programs would outlive it.
+    await places.closeAll();
     throw error;
   }
-  startConnecting(redis);
-  await waitUntilReady(redis, signal);
-  const onRoundTrip = instruments && timeRedis(instruments);
-  const clock = await RedisClock.open({ redis, keys, role: 'worker', log, onRoundTrip });
-  health.watchClock(clock);
-  const cells = makeCells({ log });
-  const tracer = telemetry?.tracer;
-  await rollout.begin(begun.failed);
-  connect({ redis, carrier, keys, cells, workerId, instruments, tracer });
-  // A model that was lost meanwhile is loaded again by the rollout, which reports it if that fails.
-  const there = first.filter((place) => places.get(place.model.queue) === place);
-  const late = there.filter((place) => begun.loading.has(place));
-  const followed = late.map((place) => rollout.follow(place));
-  await Promise.all(there.filter((place) => !late.includes(place)).map(({ open }) => open));
-  void Promise.all(followed).then(() => health.open());
-  const models = namesOf(places.all.filter((place) => !late.includes(place)));
-  const loading = namesOf(late);
-  log.info({ models, loading, probePort: watched?.port }, 'worker is ready');
-
-  return {
-    report: { models, loading, probePort: watched?.port },
-    close: async () => {
-      health.drain();
-      await Promise.all([rollout.close(), places.closeAll()]);
-      cells.close();
-      clock.close();
-      carrier.disconnect();
-      redis.disconnect();
-      watched?.close();
-    },
-  };
 }
 
 /** Opens the port of the probes and metrics, and starts to measure if somebody wants to know. */

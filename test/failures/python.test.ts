@@ -2,12 +2,23 @@
 // memory left. Nothing is lost, and only the input at fault gets an error.
 
 import { execFileSync } from 'node:child_process';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
 import type { Child } from '../../cli/processes/children.js';
-import { type Answer, openRedis, post, type Service, startService, waitUntil } from '../harness.js';
+import {
+  type Answer,
+  isAlive,
+  type LogLine,
+  openRedis,
+  post,
+  type Service,
+  serviceEnvironment,
+  startProcess,
+  startService,
+  waitUntil,
+} from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -241,6 +252,47 @@ def load():
       },
       { hangs },
     );
+  });
+
+  test.each([
+    ['is told to end while Redis is away', 0],
+    ['finds that it cannot use its Redis', 1],
+  ])('leaves nothing of an installation behind if its worker %s', async (_what, exitCode) => {
+    const directory = makeFolder({
+      ...filesOf('last-digit', program),
+      ...filesOf('late', program),
+      'late/requirements.txt': './own\n',
+      'late/own/setup.py': '',
+    });
+    const late = path.join(directory, 'late');
+    const installer = path.join(directory, 'installer');
+    const setup = `import os, time\nopen(${JSON.stringify(installer)}, "w").write(str(os.getpid()))\ntime.sleep(3600)`;
+    writeFileSync(path.join(late, 'own/setup.py'), setup);
+    symlinkSync(environmentOfTests(), path.join(directory, 'last-digit/.venv'));
+    const parameters = ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru'];
+    const redis = await openRedis({ parameters });
+    await redis.stop();
+    const log: LogLine[] = [];
+    const environment = serviceEnvironment({
+      ...{ redisUrl: redis.url, models: 'last-digit,late' },
+      environment: { MODELS_DIR: directory, LOG_LEVEL: 'info' },
+    });
+    const worker = startProcess('worker', environment, log);
+    try {
+      await waitUntil('one model is warm and one is installed', () => {
+        const isWarm = log.some(({ msg }) => msg === 'model is warm');
+        return isWarm && existsSync(installer) && readFileSync(installer, 'utf8') !== '';
+      });
+      if (exitCode === 0) worker.kill('SIGTERM');
+      else await redis.start();
+      expect(await worker.exited).toBe(exitCode);
+      expect(readdirSync(late).filter((name) => name.startsWith('.venv'))).toEqual([]);
+      expect(isAlive(Number(readFileSync(installer, 'utf8')))).toBe(false);
+    } finally {
+      worker.kill('SIGKILL');
+      await worker.exited;
+      await redis.close();
+    }
   });
 
   test('that has no memory for an input goes on', async () => {

@@ -27,7 +27,7 @@ import {
 } from '../../shared/tensors/tensors.js';
 import type { Engine, TensorValue, Watch } from '../../worker/engine/engine.js';
 import { openPythonEngine, type PythonOptions } from '../../worker/engine/python/python.js';
-import { waitUntil } from '../harness.js';
+import { isAlive, waitUntil } from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
 import { makeFolder, rejectionOf } from '../unit/sample-model.js';
 
@@ -117,15 +117,6 @@ async function reasonOf(run: Promise<unknown>): Promise<string> {
   const error = await rejectionOf(run);
   expect(error.code).toBe('model_failed');
   return String(error.cause);
-}
-
-/** Whether a process runs; one that has ended and that nobody has asked about yet does not. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
 }
 
 /** A line of a program that writes the number of a process into a file, and a function that reads it. */
