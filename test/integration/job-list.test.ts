@@ -201,13 +201,13 @@ describe('the places of a caller', () => {
     const store = openStore();
     const own = [0, 1, 2, 3, 4].map((at) => makeOwn(at, 'joe'));
     const ends = keys.jobsEnd('joe');
-    const added = { ...(own[0] as JobRecord), deadlineAt: Date.now() - 1 };
+    const added = { ...(own[0] as JobRecord), deadlineAt: Date.now() - 1000 };
     await store.add(added);
     const forgottenAt = await redis.client.zscore(ends, added.id);
     await store.takePlace(added);
     expect(await redis.client.zscore(ends, added.id)).toBe(forgottenAt);
     for (const record of own.slice(1))
-      await store.takePlace({ ...record, deadlineAt: Date.now() - 1 });
+      await store.takePlace({ ...record, deadlineAt: Date.now() - 1000 });
     for (const record of own.slice(1, 3)) await store.takePlace(record);
     await expect(store.takePlace(own[3] as JobRecord)).rejects.toMatchObject({
       code: 'overloaded',
