@@ -10,7 +10,7 @@ import { readConfiguration } from '../shared/configuration/configuration.js';
 import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/process/lifecycle.js';
 import { redactUrl } from '../shared/redis/url.js';
-import { collectModels } from '../shared/registry/models.js';
+import { collectModels, type Model } from '../shared/registry/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
 import { curlLine } from './curl-line.js';
 import { type Child, Killed, spawnChild } from './processes/children.js';
@@ -98,10 +98,12 @@ async function start(): Promise<void> {
   if (configuration.AUTH?.includes('keys')) say(`          Make a key: ${keysLine()}`);
   say('\nTry it, in another terminal:\n');
   const credential = isGuarded ? ' -H "Authorization: Bearer $KEY"' : '';
-  for (const [at, model] of models.entries()) {
-    const isLatest = models.findIndex(({ name }) => name === model.name) === at;
-    if (isLatest && served.has(model.name)) say(`${curlLine(address, model)}${credential}\n`);
-  }
+  const isLatest = ({ name }: Model, at: number) =>
+    models.findIndex((each) => each.name === name) === at;
+  const isLate = ({ name }: Model) => Number(loading.has(name));
+  const asked = models.filter(isLatest).filter(({ name }) => served.has(name));
+  for (const model of asked.toSorted((one, other) => isLate(one) - isLate(other)))
+    say(`${curlLine(address, model)}${credential}\n`);
   say('Press Ctrl-C to stop everything.');
 }
 
