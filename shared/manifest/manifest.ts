@@ -376,11 +376,17 @@ function nameTensor(manifest: WholeManifest): WholeManifest {
 }
 
 /** Names the engine in the source, whose keys depend on it. */
-function nameEngine(value: unknown): unknown {
+function nameEngine(value: unknown, context: z.RefinementCtx): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const { engine: given, source } = value as { engine?: unknown; source?: unknown };
   const engine = given === 'python' ? given : 'onnx';
   if (source === undefined ? engine !== 'python' : !isMapping(source)) return value;
+  if (source !== undefined && 'engine' in (source as object)) {
+    const message = 'expected engine beside source, not in it';
+    context.issues.push({
+      ...{ code: 'custom', path: ['source', 'engine'], message, input: value },
+    });
+  }
   return { ...value, source: { ...(source as object | undefined), engine } };
 }
 

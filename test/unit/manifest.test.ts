@@ -168,6 +168,9 @@ describe('a wrong manifest', () => {
     'description: expected string; got nothing': JSON.stringify(withoutDescription),
     'version: expected a text (in quotes) or a whole number; got nothing':
       JSON.stringify(withoutVersion),
+    'source.engine: expected engine beside source, not in it; got "python"': {
+      source: { ...sampleManifest.source, engine: 'python' },
+    },
     'colour: Unrecognized key: "colour"; got "red"': { colour: 'red' },
     'batch.size: Unrecognized key: "size"; got 3': { batch: { max: 2, size: 3 } },
     'scaling.schedule: expected workers <= max; got [{"from":"08:00","to":"18:00","timezone":"UTC","workers":3}]':
