@@ -52,28 +52,54 @@ export async function listAhead(answers: readonly (readonly Tensor[])[]): Promis
   const counted = answers
     .map((tensors) => ({ tensors, count: countListed(sizesOf(tensors)) }))
     .filter(({ count }) => count <= listedMax);
-  if (counted.reduce((sum, { count }) => sum + count, 0) <= sliceElements) return;
-  const written = listing.then(() => writeAhead(counted.flatMap(({ tensors }) => tensors)));
-  listing = written.catch(() => {});
-  await written;
+  const writing = { left: counted.reduce((sum, { count }) => sum + count, 0) };
+  if (writing.left <= sliceElements) return;
+  underWay.add(writing);
+  try {
+    await writeAhead(
+      counted.flatMap(({ tensors }) => tensors),
+      writing,
+    );
+  } finally {
+    underWay.delete(writing);
+  }
 }
 
-/** Ends when the last long answer is written. Side by side, a slice of each would come between two turns of the others. */
-let listing: Promise<void> = Promise.resolve();
+/** An answer that is being written. */
+interface Writing {
+  /** How many numbers are still to be written. */
+  left: number;
+}
 
-async function writeAhead(tensors: readonly Tensor[]): Promise<void> {
-  let sinceOthers = 0;
+const underWay = new Set<Writing>();
+
+/**
+ * Waits for a turn of the event loop in which the answer is the shortest. Side by side, a slice of each would come between
+ * two turns of the others, and behind a long answer a short one would wait for seconds.
+ */
+async function turnOf(writing: Writing): Promise<void> {
+  const isLater = (other: Writing) => other.left < writing.left;
+  do await setImmediate();
+  while ([...underWay].some(isLater));
+}
+
+async function writeAhead(tensors: readonly Tensor[], writing: Writing): Promise<void> {
+  /** How many numbers may still be written in this turn. */
+  let room = 0;
   for (const { datatype, data } of tensors) {
     const size = elementBytes[datatype];
     if (size === undefined) continue;
     const slices: string[] = [];
     for (let at = 0; at < data.byteLength; at += sliceElements * size) {
+      if (room <= 0) {
+        await turnOf(writing);
+        room = sliceElements;
+      }
       const slice = data.subarray(at, at + sliceElements * size);
       slices.push(toJson(datatype, slice));
-      sinceOthers += slice.byteLength / size;
-      if (sinceOthers < sliceElements) continue;
-      await setImmediate();
-      sinceOthers = 0;
+      const written = slice.byteLength / size;
+      room -= written;
+      writing.left -= written;
     }
     listsAhead.set(data, slices.join());
   }

@@ -32,8 +32,10 @@ describe('a tensor in JSON', () => {
     expect(toJson('BYTES', encodeStrings(['\ufffd']))).toBe('"\ufffd"');
   });
 
-  test('is written ahead in turn with others, a slice between two turns of the event loop', async () => {
-    const count = 100_000;
+  test('is written ahead in turn with others, the shortest first, a slice between two turns of the event loop', async () => {
+    // The first is long, and the last one short.
+    const counts = [1_000_000, ...new Array<number>(6).fill(100_000), 50_000];
+    const written: number[] = [];
     let turns = 0;
     let isDone = false;
     const turn = () => {
@@ -41,13 +43,16 @@ describe('a tensor in JSON', () => {
       if (!isDone) setImmediate(turn);
     };
     setImmediate(turn);
-    const answers = Array.from({ length: 8 }, () => [
-      { ...head('INT32', [count]), data: new Uint8Array(4 * count) },
-    ]);
-    await Promise.all(answers.map((answer) => listAhead([answer])));
+    const write = async (count: number) => {
+      await listAhead([[{ ...head('INT32', [count]), data: new Uint8Array(4 * count) }]]);
+      written.push(count);
+    };
+    await Promise.all(counts.map(write));
     isDone = true;
     // A slice has 16384 numbers.
-    expect(turns).toBeGreaterThan((answers.length * count) / 16_384 - answers.length);
+    const sum = counts.reduce((total, count) => total + count, 0);
+    expect(turns).toBeGreaterThan(sum / 16_384 - counts.length);
+    expect(written).toEqual(counts.toReversed());
   });
 
   test.each(datatypes)('is written ahead as it is written at once: %s', async (datatype) => {
