@@ -214,16 +214,16 @@ export class Courier {
     const message = this.#write(webhook, job);
     if (message === undefined) {
       const error = 'the job was forgotten before its end was seen';
-      await this.#settle(claim, webhook, { ...webhook, state: 'dead', at: nowMs(), error });
-      return 'done';
+      const dead = { ...webhook, state: 'dead', at: nowMs(), error } as const;
+      return this.#settle(claim, webhook, dead);
     }
     const attempt =
       'outcome' in message ? message : await this.#attempt(claim, webhook, message, route);
     if (attempt) {
       onAttempt?.(claim.origin, attempt.outcome);
-      const hadMessage = await this.#settle(claim, webhook, follow(webhook, attempt, attemptsMax));
-      if (!hadMessage) return 'outdated';
-    } else await pending.postpone(claim, nowMs());
+      return this.#settle(claim, webhook, follow(webhook, attempt, attemptsMax));
+    }
+    await pending.postpone(claim, nowMs());
     return 'done';
   }
 
@@ -264,13 +264,14 @@ export class Courier {
     });
   }
 
-  async #settle(claim: Claim, webhook: Webhook, settled: Settled): Promise<boolean> {
+  async #settle(claim: Claim, webhook: Webhook, settled: Settled): Promise<'done' | 'outdated'> {
+    if (!(await this.#options.pending.settle(claim, webhook, settled))) return 'outdated';
     if (settled.state === 'dead') {
       const { attempts, error } = settled;
       const { origin, job } = claim;
       this.#warn({ host: origin, job, attempts, reason: error }, 'a webhook is a dead letter now');
     }
-    return await this.#options.pending.settle(claim, webhook, settled);
+    return 'done';
   }
 }
 

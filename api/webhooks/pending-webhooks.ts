@@ -163,10 +163,11 @@ export class PendingWebhooks {
     await this.#redis.eval(postponeScript, names.length, ...names, ...parameters);
   }
 
-  /** Takes a job out of those that are pending. */
+  /** Takes a job out of those that are pending, unless the claim has ended or the job has a new message. */
   async forget(claim: Claim): Promise<void> {
+    const { job, endsAt } = claim;
     const names = this.#queueOf(claim);
-    await this.#redis.eval(forgetScript, names.length, ...names, claim.job);
+    await this.#redis.eval(forgetScript, names.length, ...names, job, endsAt);
   }
 
   /**
@@ -358,8 +359,9 @@ if redis.call('ZSCORE', KEYS[1], ARGV[2]) ~= ARGV[3] then return end
 redis.call('ZADD', KEYS[1], ARGV[4], ARGV[2])
 redis.call('ZADD', KEYS[2], 'LT', ARGV[4], ARGV[1])`;
 
-// KEYS: the jobs, the turns, the count. ARGV: the job.
+// KEYS: the jobs, the turns, the count. ARGV: the job, the end of the claim.
 const forgetScript = `${queueFunctions}
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return end
 remove(KEYS[1], KEYS[3], ARGV[1])`;
 
 // KEYS: the webhook. ARGV: the message, the event.

@@ -28,9 +28,11 @@ const recordOf = (id: string, caller: string): JobRecord => ({
   ...{ submittedAt: nowMs(), deadlineAt: nowMs() + 60_000, webhook: `${origin}/path` },
 });
 
-const add = (id: string, caller: string) =>
+/** Adds a job, in the place of another one if there is one. */
+const add = (id: string, caller: string, replaced?: JobRecord) =>
   makeJobStore({ redis: redis.client, keys, jobsMax: 1000, webhooks: pending }).add(
     recordOf(id, caller),
+    replaced,
   );
 
 const hurry = (job: string, caller: string) => pending.hurry([{ origin, caller, job }]);
@@ -163,6 +165,19 @@ describe('a claim', () => {
     await pending.postpone(again[0] as Claim, 0);
     expect(await claim(1)).toHaveLength(1);
   });
+
+  test('forgets its webhook, but not that of the same job done again', async () => {
+    const record = await add('job', 'ada');
+    await hurry('job', 'ada');
+    const [former] = await claim(1);
+    await add('job', 'ada', record);
+    await pending.forget(former as Claim);
+    expect((await pending.count([origin])).pending).toEqual([1]);
+    await hurry('job', 'ada');
+    const [latter] = await claim(1);
+    await pending.forget(latter as Claim);
+    expect((await pending.count([origin])).pending).toEqual([0]);
+  });
 });
 
 test('whatever happens, the count is right, who waits has a turn, and every key ends', async () => {
@@ -229,7 +244,10 @@ test('whatever happens, the count is right, who waits has a turn, and every key 
         await take(does, of, claims);
         await check();
       }
-      for (const { job, caller } of jobs) await pending.forget({ origin, caller, job, endsAt: 0 });
+      for (const { job, caller } of jobs) await hurry(job, caller);
+      for (let due = await claim(4); due.length > 0; due = await claim(4)) {
+        for (const one of due) await pending.forget(one);
+      }
       for (const caller of await turnsNow()) await redis.client.zadd(turns, 1, caller);
       expect(await claim(4)).toEqual([]);
       expect(await redis.client.exists(turns, keys.webhooksPending(origin))).toBe(0);
