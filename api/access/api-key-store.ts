@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import { membersOf, type Redis, repliesOf } from '../../shared/redis/redis.js';
+import { type Redis, repliesOf, scoredMembersOf } from '../../shared/redis/redis.js';
 import { shown } from '../../shared/shown.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
@@ -106,7 +106,7 @@ export class ApiKeyStore {
 
   async readUses(): Promise<ReadonlyMap<string, number>> {
     const found = await this.#redis.zrange(this.#keys.apiKeysUsed, 0, '-1', 'WITHSCORES');
-    return new Map(membersOf(found));
+    return new Map(scoredMembersOf(found));
   }
 }
 

@@ -6,7 +6,7 @@
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import { membersOf, type Redis } from '../../shared/redis/redis.js';
+import { type Redis, scoredMembersOf } from '../../shared/redis/redis.js';
 import { orUnavailable } from '../queue/queue.js';
 import { addWebhookScript, type PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import { type JobRecord, readRecord } from './job-record.js';
@@ -76,7 +76,9 @@ export function makeJobStore(options: {
     const from = after?.submittedAt ?? '+inf';
     const range = [from, '-inf', 'WITHSCORES', 'LIMIT', 0, count + 1] as const;
     const found = await redis.zrevrangebyscore(keys.jobs(caller), ...range);
-    const cursors = membersOf(found).map(([id, submittedAt]): Cursor => ({ id, submittedAt }));
+    const cursors = scoredMembersOf(found).map(
+      ([id, submittedAt]): Cursor => ({ id, submittedAt }),
+    );
     // Redis has ids of the same time in descending order here.
     const isAfter = ({ id, submittedAt }: Cursor) =>
       !after || submittedAt < after.submittedAt || id < after.id;

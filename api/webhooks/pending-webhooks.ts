@@ -19,7 +19,7 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { lateMsMax } from '../../shared/redis/kept-results.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import { membersOf, type Redis } from '../../shared/redis/redis.js';
+import { type Redis, scoredMembersOf } from '../../shared/redis/redis.js';
 import { anyone, shareOf } from '../access/caller.js';
 import type { JobRecord } from '../jobs/job-record.js';
 import { orUnavailable } from '../queue/queue.js';
@@ -240,7 +240,7 @@ export class PendingWebhooks {
       this.#redis.zrevrangebyscore(this.#keys.deadWebhooks, ...range),
     );
     const letters = await Promise.all(
-      membersOf(found).map(async ([job, diedAt]) => {
+      scoredMembersOf(found).map(async ([job, diedAt]) => {
         const webhook = await this.read(job);
         return webhook && { job, diedAt, webhook };
       }),

@@ -123,7 +123,7 @@ export async function repliesOf(commands: ReturnType<Redis['multi']>): Promise<u
 }
 
 /** Returns the members of a sorted set with their scores, which a reply to WITHSCORES has in turn. */
-export function membersOf(reply: readonly string[]): [member: string, score: number][] {
+export function scoredMembersOf(reply: readonly string[]): [member: string, score: number][] {
   return Array.from({ length: reply.length / 2 }, (_, at) => [
     reply[2 * at] as string,
     Number(reply[2 * at + 1]),
