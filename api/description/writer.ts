@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import type { Model } from '../../shared/registry/models.js';
 import type { DescribedCatalogue, DescribedService } from './context.js';
 import type { DescriptionOrder } from './description-thread.js';
 
@@ -12,6 +13,9 @@ const keptMax = 32;
 export class DescriptionWriter {
   readonly #service: DescribedService;
   readonly #kept = new Map<string, Promise<string>>();
+  /** A model that has been read again has another number: its description or example may have changed. */
+  readonly #numbers = new WeakMap<Model, number>();
+  #lastNumber = 0;
   /** Ends when no thread is writing. */
   #idle: Promise<unknown> = Promise.resolve();
 
@@ -25,8 +29,8 @@ export class DescriptionWriter {
 
   /** Returns the service as an OpenAPI document in JSON, or as a page in HTML. */
   write(form: DescriptionOrder['form'], { models, latest, splits }: DescribedCatalogue) {
-    const queues = (of: typeof models) => of.map(({ queue }) => queue);
-    const key = JSON.stringify([form, queues(models), queues(latest), [...splits.keys()]]);
+    const numbersOf = (of: typeof models) => of.map((model) => this.#numberOf(model));
+    const key = JSON.stringify([form, numbersOf(models), numbersOf(latest), [...splits.keys()]]);
     const known = this.#kept.get(key);
     if (known) return known;
     const catalogue = { models, latest, splits };
@@ -36,6 +40,12 @@ export class DescriptionWriter {
     if (this.#kept.size >= keptMax && oldest !== undefined) this.#kept.delete(oldest);
     this.#kept.set(key, written);
     return written;
+  }
+
+  #numberOf(model: Model): number {
+    const number = this.#numbers.get(model) ?? ++this.#lastNumber;
+    this.#numbers.set(model, number);
+    return number;
   }
 }
 

@@ -66,6 +66,16 @@ describe('the description', () => {
     expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.5);
   });
 
+  test.each(pages)('%s is that of the models as they are now', async (path) => {
+    const models = ['First.', 'Then.'].map((description) => makeSampleModel({ description }));
+    expect(models[0]?.queue).toBe(models[1]?.queue);
+    const { url, registry } = await openScene({ models: models.slice(0, 1) });
+    const read = async () => (await fetch(url + path)).text();
+    expect(await read()).toContain('First.');
+    registry.replace(models.slice(1));
+    expect(await read()).toContain('Then.');
+  });
+
   test('has every route of the application, and no other', async () => {
     const scene = await openScene({ models: [] });
     const { body } = await ask(`${scene.url}/openapi.json`);
