@@ -75,7 +75,7 @@ export function guess(given: Values, hints: Hints): Guess | Fault {
   if (kind === 'tensors') return asTensors(given, reason);
   if (kind === 'image' && !told) {
     const found = findBoxes(values, hints);
-    const input = found && imageOf(values.inputs, hints);
+    const input = found && imageOf(values.inputs, hints, { scale: 1 / 255 });
     if (found && input)
       return 'fault' in input ? input : asBoxes({ kind, reason }, { input, values, boxes: found });
   }
@@ -315,9 +315,10 @@ function tokensOf(
   };
 }
 
-function imageOf(inputs: readonly TensorValue[], hints: Hints): Given | Fault {
+function imageOf(inputs: readonly TensorValue[], hints: Hints, scaling?: Section): Given | Fault {
   const [only] = inputs;
-  const picture = inputs.length === 1 && only ? pictureOf(only, hints.settings) : undefined;
+  const picture =
+    inputs.length === 1 && only ? pictureOf(only, hints.settings, scaling) : undefined;
   if (!picture) {
     if (inputs.length === 1 && only && pictureOf(only, anySize)) {
       return {
@@ -391,11 +392,13 @@ function columnsOf(input: TensorValue): { name: string; datatype: string }[] {
 
 /**
  * The numbers of pixels are guessed by the framework: networks of PyTorch have the channels first, and mostly
- * ImageNet's mean and deviation; those of Keras have them last.
+ * ImageNet's mean and deviation; those of Keras have them last. Detectors, as those of torchvision and YOLO, normalise
+ * by themselves.
  */
 function pictureOf(
   { datatype, shape }: TensorValue,
   settings: Settings,
+  wanted?: Section,
 ): Record<string, unknown> | undefined {
   const numbers = { FP32: 'float32', FP16: 'float16', UINT8: 'uint8' }[String(datatype)];
   const [, first = 0, second = 0, third = 0] = shape.map(sizeOf);
@@ -406,7 +409,7 @@ function pictureOf(
   const set = sectionOf(settings, 'input');
   const [height, width] = [high || set.height, wide || set.width];
   if (!height || !width) return undefined;
-  const scaling = isPlanar && channels === 3 ? imagenet : { scale: 1 / 255 };
+  const scaling = wanted ?? (isPlanar && channels === 3 ? imagenet : { scale: 1 / 255 });
   return {
     ...{ width, height, tensor: `${numbers}-${layout}` },
     ...(channels === 1 && { channels: 'grey' }),

@@ -156,7 +156,7 @@ describe('npm run models -- add', () => {
     );
     expect(code).toBe(0);
     expect(readManifest(path.join(folder, 'models/d'))).toMatchObject({
-      input: { kind: 'image', width: 6, height: 8 },
+      input: { kind: 'image', width: 6, height: 8, scale: 1 / 255 },
       output: { kind: 'tensors' },
       outputs: {},
       batch: { dimension: 'none' },
@@ -177,6 +177,7 @@ describe('npm run models -- add', () => {
     expect(said).toContain('boxes has the boxes in each picture');
     expect(code).toBe(0);
     expect(readManifest(path.join(folder, 'models/d'))).toMatchObject({
+      input: { scale: 1 / 255 },
       output: { kind: 'tensors' },
       outputs: {},
       batch: { max: 32 },
