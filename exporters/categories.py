@@ -5,8 +5,12 @@ import pandas as pd
 from onnx import TensorProto
 from onnx.helper import make_node, make_tensor_value_info
 
+from program import note
 from scikit_converters import GAP
 from value_names import name_values
+
+# So many names of categories show which column they belong to.
+NOTED_MAX = 5
 
 
 def describe_column(name, values, refuses_others):
@@ -61,6 +65,8 @@ def take_names(network, names, lists):
         inputs.append(make_tensor_value_info(given, TensorProto.STRING if kind == "strings" else TensorProto.FLOAT, [None, 1]))
         cells.append(f"cell {at}" if values else given)
         if values:
+            some = ", ".join(map(str, values[:NOTED_MAX]))
+            note(f"{names[at]} takes names of categories: {some}{', …' if len(values) > NOTED_MAX else ''}")
             keys = values if kind == "strings" else list(map(float, values))
             codes = {f"keys_{kind}": keys, "values_floats": [float(code) for code in range(len(values))], "default_float": np.nan}
             nodes.append(make_node("LabelEncoder", [given], [cells[-1]], domain="ai.onnx.ml", **codes))

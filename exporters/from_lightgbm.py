@@ -75,7 +75,8 @@ def categories_of(infos):
 def lists_of(booster):
     """Returns the names of pandas' categories by the places of their columns, or nothing if these cannot be told.
 
-    The file has a list for each such column, in their order, but not their places. Ordered categories count as numbers.
+    The file has a list for each such column, in their order, but not their places. Ordered categories count as numbers. A
+    training with a categorical_feature of its own may have as many lists for other columns, which the note of the export shows.
     """
     infos, lists = infos_of(booster), booster.pandas_categorical or []
     places = categories_of(infos)

@@ -115,7 +115,7 @@ def refuse_booster(step, model):
     if has_categories and not lists_of(step):
         fail(
             f"expected pandas' categories whose names {type(step).__name__} keeps: for XGBoost, texts of ASCII or whole numbers; for LightGBM, no "
-            f"ordered ones beside others. To send their numbers instead, save the booster by {WRITTEN[package]}, and add that file. {OTHERWISE}"
+            f"ordered ones. To send their numbers instead, save the booster by {WRITTEN[package]}, and add that file. {OTHERWISE}"
         )
 
 

@@ -147,6 +147,6 @@ def without_power(power, cells, is_signed, add, doubles):
 def refuse(what):
     known = ", ".join(sorted({function.__name__ for function in FUNCTIONS if function}))
     fail(
-        f"expected a TransformedTargetRegressor whose inverse is a function of NumPy ({known}) or that of a scaler, of a PowerTransformer "
-        f"or of a QuantileTransformer to uniform numbers; got {what}. {OTHERWISE}"
+        f"expected a TransformedTargetRegressor whose inverse is a function of NumPy or SciPy ({known}) or that of a scaler, of a "
+        f"PowerTransformer or of a QuantileTransformer to uniform numbers; got {what}. {OTHERWISE}"
     )
