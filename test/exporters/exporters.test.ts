@@ -200,6 +200,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       expect(others[name]?.manifest).toMatchObject({
         input: { columns: expect.arrayContaining([kind]) },
       });
+      expect(others[name]?.said).toContain('ä takes names of categories: x, y\n');
     }
     for (const name of ['two numbers', 'clusters']) {
       expect(others[name]?.manifest).toEqual({
