@@ -17,8 +17,11 @@ import { optimiseEarly } from './early-optimisation.js';
 import { type Logger, makeLogger } from './log.js';
 import { whenParentIsGone } from './parent.js';
 
-/** How long a start under way may take to end. A model cannot stop loading halfway. */
-const startEndsMsMax = 1000;
+/**
+ * How long a start under way may take to end. A model cannot stop loading halfway, and the files of packages that were being
+ * installed take a second or two to remove.
+ */
+const startEndsMsMax = 3000;
 /**
  * A signal that repeats the first one sooner than this is the same one: npm passes SIGINT on to a
  * process that already has it from the terminal.
