@@ -18,8 +18,8 @@ import { type Logger, makeLogger } from './log.js';
 import { whenParentIsGone } from './parent.js';
 
 /**
- * How long a start under way may take to end. A model cannot stop loading halfway, and the files of packages that were being
- * installed take a second or two to remove.
+ * How long a start under way may take to end. A model cannot stop loading halfway. A program has a second, and the
+ * files of packages that were being installed take a second or two to remove.
  */
 const startEndsMsMax = 3000;
 /**
