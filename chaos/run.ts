@@ -30,6 +30,8 @@ export interface RunOptions {
 }
 
 const readyWithinMs = 60_000;
+/** An API is replaced in 120 s at most, and a poison that hangs is sent again while others hang. */
+const faultEndsWithinMs = 150_000;
 /** How many of the clients have their requests answered later, where the target can do that. */
 const asynchronousShare = 0.25;
 /** With this many poisons unanswered, no more are sent: they would only wait for each other. */
@@ -92,14 +94,18 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
 
   load.start(options.clients - callers);
   jobs?.start(callers);
-  const pending = new Set<Promise<void>>();
+  const pending = new Set<Fault>();
+  const suffering: Promise<void>[] = [];
   for (const fault of makeSchedule(options)) {
     await waitUntil(() => !isTrouble() || now() - startedAt >= fault.atMs, Number.MAX_VALUE);
     if (!isTrouble()) break;
-    const suffering = suffer(fault).finally(() => pending.delete(suffering));
-    pending.add(suffering);
+    pending.add(fault);
+    suffering.push(suffer(fault).finally(() => pending.delete(fault)));
   }
-  await Promise.all(pending);
+  await Promise.race([Promise.all(suffering), delay(faultEndsWithinMs, undefined, { ref: false })]);
+  for (const { kind, atMs } of pending) {
+    tally.recordIllness(`the ${kind} at ${Math.round(atMs)} ms has not ended`);
+  }
   if (!(await target.isReady(readyWithinMs))) tally.recordIllness('not every process came back');
   const isRecovered = await waitUntil(timeline.isRecovered, recoversWithinMs);
   if (!isRecovered) tally.recordIllness('not every model answers again');
