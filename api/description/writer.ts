@@ -20,6 +20,7 @@ export class DescriptionWriter {
   #idle: Promise<unknown> = Promise.resolve();
 
   constructor({ configuration, imageLimits, rowsMax }: DescribedService) {
+    // A thread gets copies, so it gets no more than it needs.
     const { AUTH, HTTPS_ONLY, INPUTS_PER_REQUEST_MAX, WEBHOOK_HOSTS } = configuration;
     this.#service = {
       configuration: { AUTH, HTTPS_ONLY, INPUTS_PER_REQUEST_MAX, WEBHOOK_HOSTS },
