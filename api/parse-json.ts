@@ -64,7 +64,7 @@ function checkParts(text: string, bounds: Bounds): void {
 }
 
 /** Returns where a string ends that begins at a quote; the end of the text if it does not. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   let at = text.indexOf('"', start + 1);
   while (at >= 0 && isEscaped(text, at)) at = text.indexOf('"', at + 1);
   return at < 0 ? text.length : at;

@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import { scoresExampleOf } from '../shared/manifest/example.js';
+import type { Manifest } from '../shared/manifest/manifest.js';
 import { sampleRow } from '../shared/manifest/table.js';
 import type { Model } from '../shared/registry/models.js';
 
@@ -10,14 +11,26 @@ export function curlLine(address: string, model: Model): string {
   const { input } = model.manifest;
   const example = scoresExampleOf(model.manifest);
   if (input.kind === 'tensors') return inferLine(`${address}/v2/models/${model.name}`, model);
-  if (input.kind === 'text' || input.kind === 'table') {
-    const other = input.kind === 'text' ? 'your text' : sampleRow(input.columns);
-    const body = JSON.stringify({ input: example?.input ?? other }).replaceAll("'", "'\\''");
-    return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: application/json' -d '${body}'`;
+  const url = `${address}/v1/models/${model.name}/score`;
+  if (input.kind === 'image' || input.kind === 'file') {
+    const other = input.kind === 'image' ? 'picture.jpeg' : 'FILE';
+    const file = example ? path.resolve(model.folder, String(example.input)) : other;
+    return `  curl -s '${url}' -H 'Content-Type: ${mediaTypeOf(input, file)}' --data-binary '@${file}'`;
   }
-  const file = example ? path.resolve(model.folder, String(example.input)) : 'picture.jpeg';
-  const type = path.extname(file).slice(1).replace('jpg', 'jpeg');
-  return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: image/${type}' --data-binary '@${file}'`;
+  const sample = example?.input ?? sampleOf(input);
+  const body = JSON.stringify({ input: sample }).replaceAll("'", "'\\''");
+  return `  curl -s '${url}' -H 'Content-Type: application/json' -d '${body}'`;
+}
+
+function sampleOf(input: Exclude<Manifest['input'], { kind: 'image' | 'file' | 'tensors' }>) {
+  if (input.kind === 'table') return sampleRow(input.columns);
+  return input.kind === 'text' ? 'your text' : {};
+}
+
+/** Returns the content type with which a file is sent to a model. */
+export function mediaTypeOf({ kind }: Pick<Manifest['input'], 'kind'>, file: string): string {
+  if (kind !== 'image') return 'application/octet-stream';
+  return `image/${path.extname(file).slice(1).toLowerCase().replace('jpg', 'jpeg')}`;
 }
 
 /** Longer inputs, such as pictures, fill the terminal. */

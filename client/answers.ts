@@ -7,7 +7,7 @@ export type ScoreResponse = {
   readonly id: string;
   /** If false, the model knows nothing of the input. Only some models say this. */
   readonly known?: boolean;
-  /** The best classes, best first; a number; an embedding; or the outputs of the network. */
+  /** The best classes, best first; a number; an embedding; JSON; or the outputs of the network. */
   readonly predictions: ReadonlyArray<{
     readonly label: string;
     readonly score: number;
@@ -16,6 +16,8 @@ export type ScoreResponse = {
     readonly value: number;
   } | {
     readonly embedding: ReadonlyArray<number>;
+  } | {
+    readonly json: unknown;
   } | {
     readonly name: string;
     readonly datatype: string;
@@ -200,6 +202,10 @@ export type Models = {
         readonly missing?: string;
       }>;
     } | {
+      readonly kind: 'json';
+    } | {
+      readonly kind: 'file';
+    } | {
       readonly kind: 'tensors';
     };
     readonly output: {
@@ -221,7 +227,7 @@ export type Models = {
       /** The least score of a class that is answered: of any, or of each. */
       readonly threshold?: number | ReadonlyArray<number>;
     } | {
-      readonly kind: 'regression' | 'tensors';
+      readonly kind: 'regression' | 'json' | 'tensors';
       readonly tensor?: string;
     };
     /** Its further answers, by name. */
@@ -245,7 +251,7 @@ export type Models = {
         /** The least score of a class that is answered: of any, or of each. */
         readonly threshold?: number | ReadonlyArray<number>;
       } | {
-        readonly kind: 'regression' | 'tensors';
+        readonly kind: 'regression' | 'json' | 'tensors';
         readonly tensor?: string;
       };
     };

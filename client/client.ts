@@ -42,12 +42,13 @@ export type { JobSummary, Jobs, Models, Problem } from './answers.js';
 export type { CallOptions } from './call.js';
 export { type ClientErrorCode, ScorelineError } from './errors.js';
 export type { JobEvent } from './following.js';
-export type { Bytes, Input, Row } from './inputs.js';
+export type { Bytes, Input, Json, Row } from './inputs.js';
 export type { Inference, Job, JobRef, SubmittedJob, SucceededJob } from './job.js';
 export type { ScoreOptions, ScoringOptions, SubmitOptions } from './requests.js';
 export type {
   ClassPrediction,
   EmbeddingPrediction,
+  JsonPrediction,
   NumberPrediction,
   Prediction,
   Score,
@@ -93,7 +94,7 @@ export class ScorelineClient {
     this.#retries = retries;
   }
 
-  /** Scores one input: a text, the bytes of a picture, or a row of a table. */
+  /** Scores one input: a text, the bytes of a picture or another file, a row of a table, or JSON. */
   async score<P extends Prediction = Prediction>(
     model: string,
     input: Input,

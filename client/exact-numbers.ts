@@ -35,7 +35,7 @@ function mend(value: any, exact: any, isLong = false): unknown {
 
 function tooLong(digits: string): ScorelineError {
   return new ScorelineError(
-    `Expected whole numbers that a number of JavaScript can hold; got ${digits.slice(0, 60)}. Ask the model by infer, which answers with BigInt.`,
+    `Expected whole numbers that a number of JavaScript can hold; got ${digits.slice(0, 60)}. Ask the model by infer, which answers with BigInt, or have a program write it as a text.`,
     { code: 'answer_unexpected' },
   );
 }

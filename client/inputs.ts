@@ -9,8 +9,17 @@ export type Row = Readonly<Record<string, string | number | boolean | null>>;
 /** The bytes of a file, such as a picture. A `File` is a Blob. */
 export type Bytes = Blob | ArrayBuffer | ArrayBufferView;
 
-/** One input: a text, the bytes of a picture, or a row of a table. */
-export type Input = string | Bytes | Row;
+/** JSON, for a program that takes it. */
+export type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Json[]
+  | { readonly [name: string]: Json };
+
+/** One input: a text, the bytes of a picture or another file, a row of a table, or JSON. */
+export type Input = Bytes | Row | Json;
 
 /** Returns the body of a request with one input, and its type. */
 export function bodyOf(input: Input): Required<Pick<Asked, 'body' | 'headers'>> {
@@ -19,8 +28,8 @@ export function bodyOf(input: Input): Required<Pick<Asked, 'body' | 'headers'>> 
   if (ArrayBuffer.isView(input)) {
     return raw(toBytes(new Uint8Array(input.buffer, input.byteOffset, input.byteLength)), '');
   }
-  if (typeof input !== 'string' && !isRow(input)) {
-    throw misuse('one input: a text, the bytes of a picture, or a row of a table', input);
+  if (!isJson(input)) {
+    throw misuse('one input: a text, the bytes of a file, a row of a table, or JSON', input);
   }
   const body = JSON.stringify({ input }, refuseNonFinite);
   return { body, headers: { 'Content-Type': 'application/json' } };
@@ -44,12 +53,16 @@ function isBuffer(value: unknown): value is ArrayBuffer {
 }
 
 /** A Map, a Date or a Promise would be JSON without any columns. */
-function isRow(value: unknown): value is Row {
-  return Object.prototype.toString.call(value) === '[object Object]';
+function isJson(value: unknown): boolean {
+  const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
+  return ['String', 'Number', 'Boolean', 'Null', 'Array', 'Object'].includes(kind);
 }
 
 /** JSON has no such numbers, and `null` would mean something else. */
 function refuseNonFinite(name: string, value: unknown): unknown {
+  if (typeof value === 'bigint') {
+    throw misuse(`${JSON.stringify(name)} to be a number, or the text of one`, value);
+  }
   if (typeof value !== 'number' || Number.isFinite(value)) return value;
   throw misuse(`${JSON.stringify(name)} to be a finite number, or null if it is missing`, value);
 }

@@ -140,7 +140,9 @@ function anyForms(context: Context): NativeForms {
   const body = z.object({
     input: z
       .unknown()
-      .describe('A text, {name: base64 of an image}, or {column: value}: what the model takes.'),
+      .describe(
+        'A text, {name: base64 of an image or another file}, {column: value}, or any JSON: what the model takes.',
+      ),
     top: top.optional(),
     deadlineMs: deadlineMsSchema.optional(),
     priority: prioritySchema.optional(),
@@ -154,6 +156,7 @@ function anyForms(context: Context): NativeForms {
           z.looseObject({ label: z.string(), score: z.number() }),
           z.object({ value: z.number() }),
           z.object({ embedding: z.array(z.number()) }),
+          z.object({ json: z.unknown() }),
           z.object({
             name: z.string(),
             datatype: z.string(),
@@ -163,7 +166,7 @@ function anyForms(context: Context): NativeForms {
         ]),
       )
       .describe(
-        'The best classes, best first; a number; an embedding; or the outputs of the network.',
+        'The best classes, best first; a number; an embedding; JSON; or the outputs of the network.',
       ),
     content: {
       'application/json': {
@@ -233,7 +236,7 @@ const outputSchema = z.union([
       .optional()
       .describe('The least score of a class that is answered: of any, or of each.'),
   }),
-  z.object({ kind: z.enum(['regression', 'tensors']), tensor: z.string().optional() }),
+  z.object({ kind: z.enum(['regression', 'json', 'tensors']), tensor: z.string().optional() }),
 ]);
 
 const modelsSchema = z.object({

@@ -12,7 +12,7 @@ import type { WritePredictions } from './predictions.js';
 /** A row of a table as the client sent it: a value for each column. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** One input as the client sent it: a text, the bytes of a file, or a row. */
+/** One input as the client sent it: a text, JSON as it was written, the bytes of a file, or a row. */
 export interface RawInput {
   /** The client's name for the input; undefined if it gave none. */
   readonly name: string | undefined;
@@ -40,7 +40,7 @@ export interface InputKind {
   /** What a model of this kind takes, for error messages. */
   readonly noun: string;
   /** The content types of a raw body, as a pattern of `request.is`; of JSON if no raw body is taken. */
-  readonly mediaTypes: 'text/*' | 'image/*' | 'application/json';
+  readonly mediaTypes: 'text/*' | 'image/*' | 'application/json' | '*/*';
   /**
    * The first character of this kind's JSON form. It decides which model `/score` chooses; null if that
    * never chooses a model of this kind.

@@ -5,7 +5,9 @@ import type { Manifest } from '../../shared/manifest/manifest.js';
 import type { Model } from '../../shared/registry/models.js';
 import { classification } from './classification.js';
 import { embedding } from './embedding.js';
+import { file } from './file.js';
 import { type ImageLimits, makeImageKind } from './image.js';
+import { jsonInput, jsonOutput } from './json.js';
 import type { InputKind, OutputKind, RawInput } from './kind.js';
 import { ranking } from './ranking.js';
 import { regression } from './regression.js';
@@ -19,7 +21,7 @@ export type InputKinds = Record<Exclude<Manifest['input']['kind'], 'tensors'>, I
 type WatchedKinds = InputKinds & { readonly image: ReturnType<typeof makeImageKind> };
 
 export function makeInputKinds(limits: ImageLimits): WatchedKinds {
-  return { text, image: makeImageKind(limits), table };
+  return { text, image: makeImageKind(limits), table, json: jsonInput, file };
 }
 
 /**
@@ -75,4 +77,5 @@ export const outputKinds: Record<Manifest['output']['kind'], OutputKind> = {
   regression,
   tensors,
   embedding,
+  json: jsonOutput,
 };

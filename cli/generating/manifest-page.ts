@@ -14,12 +14,17 @@ const introductions: Readonly<Record<string, string>> = {
     'With a tokenizer, see [texts to tokens](models.md#texts-to-tokens) as well.',
   'input of the kind image': '[Pictures](models.md#pictures) has the keys for the usual trainings.',
   'input of the kind table': '[Tables](models.md#tables) says more about columns.',
+  'input of the kind json':
+    'Any JSON, for [a Python program](python.md#json-in-json-out), which gets it as json.loads reads it.',
+  'input of the kind file':
+    'A file of any format, for [a Python program](python.md#a-file-in-json-out), which gets its bytes.',
   'input of the kind tensors':
     'The inputs of the network themselves ([tensors](models.md#tensors)).',
   'output of the kind ranking or classification':
     'See also [labels](models.md#labels), [several labels](models.md#several-labels) and [inputs that the model does not know](models.md#inputs-that-the-model-does-not-know).',
   'output of the kind regression': 'One number ([tables](models.md#tables)).',
   'output of the kind embedding': 'A vector ([embeddings](models.md#embeddings)).',
+  'output of the kind json': 'Any JSON, from [a Python program](python.md#json-in-json-out).',
   'output of the kind tensors':
     'The outputs of the network themselves ([tensors](models.md#tensors)). It is the only kind for an input of the kind `tensors`.',
   outputs: 'See [several outputs](models.md#several-outputs).',

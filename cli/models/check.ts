@@ -2,6 +2,7 @@
 // its network, and the answer to its example.
 
 import { readEmbedding } from '../../api/kinds/embedding.js';
+import { readJson } from '../../api/kinds/json.js';
 import { readValue } from '../../api/kinds/regression.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { type ScoresExample, scoresExampleOf } from '../../shared/manifest/example.js';
@@ -11,6 +12,7 @@ import { scoresClasses } from '../../shared/manifest/output.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { filesOf } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
+import { shown } from '../../shared/shown.js';
 import { showValue } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { declareNetwork } from '../../worker/batch/declared.js';
@@ -89,6 +91,9 @@ async function checkExample(
       tolerance: expected.tolerance,
     });
   }
+  if (model.manifest.output.kind === 'json') {
+    return compareJson(model, readJson(ownTensors(result.outputs)), expected);
+  }
   if (!scoresClasses(model.manifest.output)) {
     return `answered with ${ownTensors(result.outputs).map(showValue).join(', ')}`;
   }
@@ -110,17 +115,48 @@ async function checkExample(
   );
 }
 
+/** @param got JSON */
+function compareJson(
+  { name }: Model,
+  got: string,
+  { json, tolerance }: Pick<ScoresExample['expected'], 'json' | 'tolerance'>,
+): string {
+  if (json === undefined) return `answered with ${shown(JSON.parse(got))}`;
+  if (isLike(json, JSON.parse(got), tolerance)) return `${shown(json)}, as expected`;
+  throw wrongFile(
+    `${name}: example: expected ${JSON.stringify(json)}, numbers ± ${tolerance}; got ${got}`,
+  );
+}
+
+/** Whether values of JSON are the same, but for numbers that differ by so much. */
+function isLike(one: unknown, other: unknown, tolerance: number): boolean {
+  if (typeof one === 'number' && typeof other === 'number') {
+    return Math.abs(one - other) <= tolerance;
+  }
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) {
+    return one === other;
+  }
+  const [keys, others] = [Object.keys(one), Object.keys(other)];
+  const isEach = (key: string) =>
+    Object.hasOwn(other, key) && isLike(Reflect.get(one, key), Reflect.get(other, key), tolerance);
+  return (
+    Array.isArray(one) === Array.isArray(other) &&
+    keys.length === others.length &&
+    keys.every(isEach)
+  );
+}
+
 function compareNumbers(
   { name }: Model,
   got: Float32Array,
   { numbers, tolerance }: { numbers: readonly number[]; tolerance: number },
 ): string {
-  const shown = `[${[...got.subarray(0, numbers.length)].map((number) => number.toPrecision(4)).join(', ')}, …]`;
+  const numbersShown = `[${[...got.subarray(0, numbers.length)].map((number) => number.toPrecision(4)).join(', ')}, …]`;
   if (numbers.every((number, at) => Math.abs((got[at] as number) - number) <= tolerance)) {
-    return `${shown}, as expected`;
+    return `${numbersShown}, as expected`;
   }
   throw wrongFile(
-    `${name}: example: expected [${numbers.join(', ')}, …] ± ${tolerance}; got ${shown}`,
+    `${name}: example: expected [${numbers.join(', ')}, …] ± ${tolerance}; got ${numbersShown}`,
   );
 }
 

@@ -55,10 +55,13 @@ export async function prepareExample(
   model: Model,
   { input }: ScoresExample,
 ): Promise<readonly Tensor[]> {
-  const isPicture = model.manifest.input.kind === 'image';
-  const value = isPicture ? readPicture(model, String(input)) : input;
+  const { kind } = model.manifest.input;
+  const value =
+    kind === 'image' || kind === 'file' ? readFileOfExample(model, String(input)) : undefined;
   try {
-    return await prepare(makeKinds(), model, { name: undefined, value });
+    const kinds = makeKinds();
+    const raw = value ? { name: undefined, value } : readInput(kinds, model, input);
+    return await prepare(kinds, model, raw);
   } catch (thrown) {
     if (!(thrown instanceof ScorelineError)) throw thrown;
     throw new ScorelineError(
@@ -69,7 +72,7 @@ export async function prepareExample(
   }
 }
 
-function readPicture({ name, folder }: Model, input: string): Buffer {
+function readFileOfExample({ name, folder }: Model, input: string): Buffer {
   const file = path.join(folder, input);
   try {
     return readFileSync(file);
@@ -77,7 +80,7 @@ function readPicture({ name, folder }: Model, input: string): Buffer {
     const { code } = cause as NodeJS.ErrnoException;
     throw new ScorelineError(
       'manifest_invalid',
-      `${name}: example.input: expected the path of a picture, relative to the manifest; got ${file}, which cannot be read (${code})`,
+      `${name}: example.input: expected the path of a file, relative to the manifest; got ${file}, which cannot be read (${code})`,
       { cause },
     );
   }

@@ -7,6 +7,7 @@ import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { sampleRow } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import { exampleOrSample } from '../../worker/batch/sample.js';
+import { mediaTypeOf } from '../curl-line.js';
 import { wrong } from '../faults.js';
 
 export interface ModelRequest {
@@ -36,17 +37,18 @@ export function exampleRequest(model: Model): ModelRequest {
     const body = `{"inputs":[${inputs.join(',')}]}`;
     return { pathname: `/v2/models/${name}/infer`, body, headers: uncached };
   }
-  if (input.kind === 'image') {
+  if (input.kind === 'image' || input.kind === 'file') {
     if (example === undefined) {
+      const what = input.kind === 'image' ? 'a picture' : 'a file';
       throw wrong(
-        `${name}: expected a picture to ask with; its manifest has no example. Give it one`,
+        `${name}: expected ${what} to ask with; its manifest has no example. Give it one`,
       );
     }
     const file = path.join(folder, String(example));
-    const type = path.extname(file).slice(1).toLowerCase().replace('jpg', 'jpeg');
-    const headers = { ...uncached, 'Content-Type': `image/${type}` };
+    const headers = { ...uncached, 'Content-Type': mediaTypeOf(input, file) };
     return { pathname, body: readFileSync(file), headers };
   }
-  const sample = input.kind === 'text' ? description : sampleRow(input.columns);
+  const sample =
+    input.kind === 'table' ? sampleRow(input.columns) : input.kind === 'text' ? description : {};
   return { pathname, body: JSON.stringify({ input: example ?? sample }), headers: uncached };
 }

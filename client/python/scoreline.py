@@ -187,8 +187,10 @@ class ScorelineError(Exception):
 
 T = TypeVar("T")
 Key = Union[str, Callable[[], str]]
-# A text, the bytes of a picture, the path of its file, or a row of a table. None in a row is a missing value.
-Input = Union[str, bytes, bytearray, memoryview, "os.PathLike[str]", Mapping[str, Any]]
+# A text, the bytes of a picture or another file, the path of that, a row of a table, or JSON. None in a row is a missing value.
+Input = Union[
+    str, bytes, bytearray, memoryview, "os.PathLike[str]", Mapping[str, Any], Sequence[Any], float, bool, None
+]
 JobRef = Union[str, JobSummary, Job]
 
 _FIRST_PAUSE_MS = 250
@@ -256,7 +258,7 @@ class ScorelineClient:
         timeout_ms: float | None = None,
         request_id: str | None = None,
     ) -> Score:
-        """Scores one input: a text, the bytes of a picture or the path of its file, or a row of a table.
+        """Scores one input: a text, the bytes of a picture or another file or the path of that, a row of a table, or JSON.
 
         `deadline_ms` is how long the service may take. `idempotency_key=False` leaves the key out: then the service need
         not keep the result, and an attempt whose connection was lost may be scored twice. `priority="bulk"` lets
@@ -743,11 +745,14 @@ def _encode_input(input: Input) -> tuple[bytes, str]:
                 raise ValueError(
                     f"Expected {name!r} to be a finite number, or None if it is missing; got {value}."
                 ) from None
-    elif not isinstance(input, str):
+    elif not isinstance(input, (str, list, tuple, int, float, type(None))):
         raise TypeError(
-            f"Expected one input: a text, the bytes or the path of a picture, or a row of a table; got {type(input).__name__}."
+            f"Expected one input: a text, the bytes or the path of a file, a row of a table, or JSON; got {type(input).__name__}."
         )
-    return _to_json({"input": input}), "application/json"
+    try:
+        return _to_json({"input": input}), "application/json"
+    except ValueError:
+        raise ValueError("Expected finite numbers, and None for missing ones; JSON has no others.") from None
 
 
 def _to_json(value: Any) -> bytes:

@@ -11,10 +11,13 @@ import { type ScoresOutput, scoresClasses } from './output.js';
 
 const rowSchema = z.record(z.string(), z.union([z.number(), z.string(), z.null()]));
 
+/** What is a text or a row is read as that. */
+const inputValueSchema = z.union([z.string(), rowSchema, z.json()]);
+
 export const scoresExampleSchema = z.strictObject({
-  input: z
-    .union([z.string(), rowSchema], 'expected a text, the path of a picture, or a row of a table')
-    .describe('A text, the path of a picture relative to the manifest, or the row of a table.'),
+  input: inputValueSchema.describe(
+    'A text, the path of a picture or another file relative to the manifest, the row of a table, or JSON.',
+  ),
   expected: z
     .strictObject({
       label: z
@@ -33,6 +36,12 @@ export const scoresExampleSchema = z.strictObject({
         .optional()
         .describe(
           'The first numbers of the embedding of this input, one or more. Required for an embedding, and only there.',
+        ),
+      json: z
+        .json()
+        .optional()
+        .describe(
+          'The JSON that the program answers with to this input. If unset, only that it answers is checked.',
         ),
       score: z
         .number()
@@ -90,9 +99,7 @@ export const exampleSchema = z.unknown().transform((value, context) => {
   return z.NEVER;
 });
 
-export const samplesSchema = z
-  .array(z.union([z.string().min(1), rowSchema], 'expected a text, or a row of a table'))
-  .max(20);
+export const samplesSchema = z.array(inputValueSchema).max(20);
 
 /** An example of one input, with the label or the number that is expected. */
 export type ScoresExample = z.output<typeof scoresExampleSchema>;
@@ -102,10 +109,10 @@ type ExampleTensor = TensorsExample['inputs'][number];
 
 /** What a manifest says that its example and samples must fit. */
 interface Exemplified {
-  readonly input: { readonly kind: 'text' | 'image' | 'table' | 'tensors' };
+  readonly input: { readonly kind: 'text' | 'image' | 'table' | 'json' | 'file' | 'tensors' };
   readonly output:
     | z.output<typeof embeddingSchema>
-    | { readonly kind: ScoresOutput['kind'] | 'regression' | 'tensors' };
+    | { readonly kind: ScoresOutput['kind'] | 'regression' | 'json' | 'tensors' };
   readonly network?: Network | undefined;
   readonly batch: { readonly dimension: 'first' | 'none' };
   readonly example?: z.output<typeof exampleSchema> | undefined;
@@ -129,12 +136,26 @@ export function checkSamples(
   { input, samples = [] }: Exemplified,
   context: z.core.$RefinementCtx,
 ): void {
-  const expected = { text: 'string', table: 'object', image: undefined, tensors: undefined };
   for (const [at, sample] of samples.entries()) {
-    if (typeof sample === expected[input.kind]) continue;
-    const message = `expected samples for texts and tables only, in the form of the input; the input is of the kind ${input.kind}`;
+    const hasSamples = input.kind !== 'image' && input.kind !== 'file';
+    if (hasSamples && sample !== '' && !faultOfInput(input.kind, sample)) continue;
+    const message = `expected samples for texts, tables and JSON only, in the form of the input; the input is of the kind ${input.kind}`;
     context.addIssue({ code: 'custom', path: ['samples', at], message, input: sample });
   }
+}
+
+/** Says what was expected of the input of an example, if it has another form. */
+function faultOfInput(kind: Exemplified['input']['kind'], input: unknown): string | undefined {
+  if (kind === 'json') return undefined;
+  if (kind === 'table') {
+    return rowSchema.safeParse(input).success
+      ? undefined
+      : 'expected a value for each column, a number, a text or null, since its input is a table';
+  }
+  if (kind !== 'tensors' && typeof input === 'string') return undefined;
+  return kind === 'text'
+    ? 'expected a text'
+    : 'expected the path of a file, relative to the manifest';
 }
 
 function checkScoresExample(
@@ -146,13 +167,9 @@ function checkScoresExample(
     complain('expected inputs, since its input is of the kind tensors');
     return;
   }
-  if ((input.kind === 'table') !== (typeof example.input === 'object')) {
-    complain(
-      'expected a value for each column if its input is a table, and a text otherwise',
-      'input',
-    );
-  }
-  const { label, value, embedding } = example.expected;
+  const fault = faultOfInput(input.kind, example.input);
+  if (fault) complain(fault, 'input');
+  const { label, value, embedding, json } = example.expected;
   if (scoresClasses(output) === (label === undefined)) {
     complain(
       'expected the label of the best class if its output has classes, and only then',
@@ -162,6 +179,9 @@ function checkScoresExample(
   }
   if ((output.kind === 'regression') !== (value !== undefined)) {
     complain('expected a number if its output is a regression, and only then', 'expected', 'value');
+  }
+  if (json !== undefined && output.kind !== 'json') {
+    complain('expected none, since its output is not of the kind json', 'expected', 'json');
   }
   const numbersMax = output.kind === 'embedding' ? output.dimension : 0;
   if (output.kind === 'embedding' ? !embedding : embedding) {

@@ -10,6 +10,7 @@ import { imageInputSchema } from './image-input.js';
 import { networkSchema } from './network.js';
 import {
   headsSchema,
+  jsonSchema,
   regressionSchema,
   type ScoresOutput,
   scoresClasses,
@@ -111,12 +112,16 @@ const textInputSchema = z.strictObject({
     ),
 });
 
+const jsonInputSchema = z.strictObject({ kind: z.literal('json') });
+const fileInputSchema = z.strictObject({ kind: z.literal('file') });
 const tensorsSchema = z.strictObject({ kind: z.literal('tensors') });
 
 export const inputSchema = z.discriminatedUnion('kind', [
   textInputSchema,
   imageInputSchema,
   tableInputSchema,
+  jsonInputSchema,
+  fileInputSchema,
   tensorsSchema,
 ]);
 
@@ -220,6 +225,7 @@ const wholeManifestSchema = z.strictObject({
     scoresSchema,
     regressionSchema,
     embeddingSchema,
+    jsonSchema,
     tensorsSchema,
   ]),
   outputs: headsSchema.default({}),
@@ -299,7 +305,7 @@ const wholeManifestSchema = z.strictObject({
     ),
   samples: samplesSchema
     .optional()
-    .describe('More inputs that the page at `/` offers: texts, or rows of a table.'),
+    .describe('More inputs that the page at `/` offers: texts, rows of a table, or JSON.'),
 });
 
 export const manifestSchema = z
@@ -311,6 +317,13 @@ export const manifestSchema = z
   .refine(({ engine, device }) => engine === 'onnx' || device.fallback === undefined, {
     path: ['device', 'fallback'],
     message: 'expected none with engine: python, whose program chooses the device',
+  })
+  .superRefine((manifest, context) => {
+    if (manifest.engine === 'python') return;
+    for (const path of placesForPrograms(manifest)) {
+      const message = 'expected another kind with engine: onnx; json and file need engine: python';
+      context.addIssue({ code: 'custom', path, message });
+    }
   })
   .refine(({ input, output }) => input.kind !== 'tensors' || output.kind === 'tensors', {
     path: ['output', 'kind'],
@@ -392,6 +405,16 @@ function nameEngine(value: unknown, context: z.RefinementCtx): unknown {
 
 function isMapping(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Returns the places of the kinds that only programs can have. */
+function placesForPrograms({ input, output, outputs }: WholeManifest): string[][] {
+  const heads = Object.entries(outputs).filter(([, { kind }]) => kind === 'json');
+  return [
+    ...(input.kind === 'json' || input.kind === 'file' ? [['input', 'kind']] : []),
+    ...(output.kind === 'json' ? [['output', 'kind']] : []),
+    ...heads.map(([name]) => ['outputs', name, 'kind']),
+  ];
 }
 
 function hasTokenizer({ source }: WholeManifest): boolean {

@@ -81,10 +81,23 @@ export const scoresSchema = z
 
 export const regressionSchema = z.strictObject({ kind: z.literal('regression'), tensor });
 
+export const jsonSchema = z.strictObject({
+  kind: z.literal('json'),
+  tensor: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('The output of the program with the answers, of BYTES. If unset, `json`.'),
+});
+
+/** The output of a program that answers with JSON, unless the manifest names another. */
+export const jsonName = 'json';
+
 /** A further answer of a model, beside that of `output`. */
 const headSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('classification'), ...scores }).refine(isReachable, unreachable),
   regressionSchema,
+  jsonSchema,
   z.strictObject({ kind: z.literal('tensors'), tensor }),
 ]);
 

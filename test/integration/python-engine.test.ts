@@ -55,6 +55,7 @@ function start(program: string, { watch, log: ownLog, ...changes }: Changes = {}
     file: path.join(folder, 'predict.py'),
     requirements: 'requirements.txt',
     kind: 'tensors',
+    json: [],
     inputs: [value('x', 'FP32')],
     outputs: [value('y', 'FP32')],
     device,
@@ -248,6 +249,60 @@ def predict(inputs):
     await expect(run).rejects.toMatchObject({ cause: { reader: 'log' } });
     expect(await reasonOf(run)).toContain(reason);
     expect(await numbersOf(engine, floats(1, 2))).toEqual([1, 2]);
+  });
+
+  test.each([
+    [
+      'a dict',
+      '{"seconds": 1}',
+      'expected a list in the output y, with a value of JSON for each input; got dict',
+    ],
+    [
+      'a text',
+      '"abc"',
+      'expected a list in the output y, with a value of JSON for each input; got str',
+    ],
+    ['nothing', 'None', 'with a value of JSON for each input; got NoneType'],
+    ['NaN', '[float("nan")]', 'and None for NaN; Out of range float values'],
+    ['NaN of NumPy', 'np.array([np.nan])', 'and None for NaN; Out of range float values'],
+    ['an object', '[object()]', 'and None for NaN; object has no form in JSON'],
+    ['bytes', '[b"a"]', 'and None for NaN; bytes has no form in JSON'],
+    ['a key that is no text', '[{(1, 2): 3}]', 'and None for NaN; keys must be str'],
+    ['a list in itself', '[itself]', 'and None for NaN; Circular reference'],
+    ['half of a pair of surrogates', '["\\ud800"]', 'have a form in UTF-8'],
+  ])('refuses %s where JSON is expected', async (_what, result, reason) => {
+    const engine = await open(
+      `
+import numpy as np
+itself = []
+itself.append(itself)
+def predict(inputs):
+    return ${result} if inputs[0] == 0 else inputs`,
+      { kind: 'json', json: ['y'], inputs: [value('x', 'BYTES')], outputs: [value('y', 'BYTES')] },
+    );
+    expect(await reasonOf(engine.run([texts('0')]))).toContain(reason);
+    const { outputs } = await engine.run([texts('1', '{"a": [1.0, "ä"]}')]);
+    expect(outputs).toMatchObject([{ name: 'y', datatype: 'BYTES', shape: [2] }]);
+    expect(decodeStrings((outputs[0] as Tensor).data)).toEqual(['1', '{"a":[1.0,"ä"]}']);
+  });
+
+  test('takes arrays for JSON, and gives the bytes of files', async () => {
+    const engine = await open(
+      `
+import numpy as np
+def predict(files):
+    assert all(type(file) is bytes for file in files), files
+    return {"y": np.array([[len(file), file[0]] for file in files]), "z": [np.float64(0.5), None]}`,
+      {
+        ...{ kind: 'file', json: ['y', 'z'], inputs: [value('x', 'BYTES')] },
+        outputs: [value('y', 'BYTES'), value('z', 'BYTES')],
+      },
+    );
+    const { outputs } = await engine.run([texts('a', 'bc')]);
+    expect(outputs.map(({ data }) => decodeStrings(data))).toEqual([
+      ['[1,97]', '[2,98]'],
+      ['0.5', 'null'],
+    ]);
   });
 
   test('takes a column for a number for each row', async () => {

@@ -213,10 +213,20 @@ describe('a wrong manifest', () => {
     'name: expected another name: GET /v2/models/stats tells the statistics of all models; got "stats"':
       { name: 'stats' },
     'name: expected the name of its folder, sample; got other': { name: 'other' },
-    'input.kind: expected "text" or "image" or "table" or "tensors"; got "sound"': {
-      input: { kind: 'sound' },
+    'input.kind: expected another kind with engine: onnx; json and file need engine: python; got "json"':
+      { input: { kind: 'json' } },
+    'output.kind: expected another kind with engine: onnx; json and file need engine: python; got "json"':
+      { output: { kind: 'json' }, example: undefined },
+    'outputs.extra.kind: expected another kind with engine: onnx; json and file need engine: python; got "json"':
+      { outputs: { extra: { kind: 'json' } } },
+    'example.expected.json: expected none, since its output is not of the kind json; got 1': {
+      example: { input: 'hello', expected: { label: 'cat', json: 1 } },
     },
-    'output.kind: expected "ranking" or "classification" or "regression" or "embedding" or "tensors"; got "poem"':
+    'input.kind: expected "text" or "image" or "table" or "json" or "file" or "tensors"; got "sound"':
+      {
+        input: { kind: 'sound' },
+      },
+    'output.kind: expected "ranking" or "classification" or "regression" or "embedding" or "json" or "tensors"; got "poem"':
       { output: { ...output, kind: 'poem' } },
     'output.kind: expected tensors for an input of the kind tensors; got "classification"': {
       input: { kind: 'tensors' },
@@ -229,9 +239,10 @@ describe('a wrong manifest', () => {
         outputs: { age: { kind: 'regression' } },
         example: undefined,
       },
-    'outputs.age.kind: expected "classification" or "regression" or "tensors"; got "ranking"': {
-      outputs: { age: { kind: 'ranking' } },
-    },
+    'outputs.age.kind: expected "classification" or "regression" or "json" or "tensors"; got "ranking"':
+      {
+        outputs: { age: { kind: 'ranking' } },
+      },
     'outputs.an age: expected a name of letters, digits, _ and -; got {"kind":"regression"}': {
       outputs: { 'an age': { kind: 'regression' } },
     },

@@ -159,9 +159,9 @@ describe('a table in a manifest', () => {
         ),
       ).message;
     const table = { input: { kind: 'table', columns: [number('a')] } };
-    expect(read(table)).toContain('example.input: expected a value for each column if its input');
+    expect(read(table)).toContain('example.input: expected a value for each column, a number');
     expect(read({ example: { input: { a: 1 }, expected: { label: 'cat' } } })).toContain(
-      'example.input: expected a value for each column if',
+      'example.input: expected a text',
     );
     const example = { input: { a: 1 }, expected: { label: 'cat' } };
     expect(read({ ...table, output: { kind: 'regression' }, example })).toContain(

@@ -57,8 +57,15 @@ function widen<T extends { readonly shape: readonly (number | string)[] }>(value
   return { ...value, shape: [1, ...value.shape] };
 }
 
+/** Whether an input of the kind is one string: a text, JSON, or the bytes of a file. */
+export function takesStrings(
+  input: Manifest['input'],
+): input is Extract<Manifest['input'], { kind: 'text' | 'json' | 'file' }> {
+  return input.kind === 'text' || input.kind === 'json' || input.kind === 'file';
+}
+
 function makeForKind(kind: Manifest['input'], inputs: readonly TensorValue[]): Adapter {
-  if (kind.kind === 'text') return makeTextAdapter(inputs);
+  if (takesStrings(kind)) return makeTextAdapter(inputs);
   if (kind.kind === 'image') return makeImageAdapter(kind, inputs);
   // The API has made the network's own tensors of the rows of a table.
   return makeTensorsAdapter(inputs);

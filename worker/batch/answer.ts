@@ -2,13 +2,13 @@
 // the outputs of a batch.
 
 import { addHead, type Head } from '../../shared/manifest/heads.js';
-import { scoresClasses, topOf } from '../../shared/manifest/output.js';
+import { jsonName, scoresClasses, topOf } from '../../shared/manifest/output.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeRanking } from './ranking.js';
-import { findNumber, findTensor } from './score-output.js';
+import { findNumber, findTensor, findTexts } from './score-output.js';
 import { split } from './split.js';
 
 type Wish = Pick<Item, 'top'>;
@@ -49,7 +49,10 @@ export function makeAnswer(
     ? makeRanking({ ...place, output, labels }, values)
     : undefined;
   if (heads.length === 0) return ranking;
-  const own = ranking ?? makePlain(number === undefined ? tensorNames : [number]);
+  const json =
+    output.kind === 'json' ? findTexts(place, output.tensor ?? jsonName, values) : undefined;
+  const only = number ?? json;
+  const own = ranking ?? makePlain(only === undefined ? tensorNames : [only]);
   return join(
     own,
     heads.map((head) => makeHead(name, head, values)),
@@ -90,6 +93,7 @@ function makeUnnamed(
   const place = { model, key: `outputs.${name}` };
   if (scoresClasses(output)) return makeRanking({ ...place, output, labels }, values);
   if (output.kind === 'regression') return makePlain([findNumber(place, output.tensor, values)]);
+  if (output.kind === 'json') return makePlain([findTexts(place, output.tensor, values)]);
   return makePlain([findTensor(place, output.tensor, values).name]);
 }
 

@@ -6,12 +6,13 @@ import { embeddingName } from '../../shared/manifest/embedding.js';
 import { imageTensor } from '../../shared/manifest/image-input.js';
 import type { Label } from '../../shared/manifest/labels.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
-import { type HeadOutput, scoresClasses } from '../../shared/manifest/output.js';
+import { type HeadOutput, jsonName, scoresClasses } from '../../shared/manifest/output.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { NetworkValue } from '../../shared/tensors/network.js';
 import type { Engine, TensorValue, Watch } from '../engine/engine.js';
 import { openPythonEngine } from '../engine/python/python.js';
+import { takesStrings } from './adapter.js';
 import { declareNetwork } from './declared.js';
 
 /** @throws ScorelineError `model_file_wrong`; `manifest_invalid` if nothing tells the inputs or outputs */
@@ -29,6 +30,7 @@ export async function openPython(model: Model, log: Logger, watch: Watch): Promi
       file,
       requirements: source.requirements,
       kind: input.kind,
+      json: jsonOutputsOf(model),
       inputs: values.inputs.map(named),
       outputs: values.outputs.map(named),
       device,
@@ -40,7 +42,7 @@ export async function openPython(model: Model, log: Logger, watch: Watch): Promi
 }
 
 function inputsOf({ manifest: { input } }: Model): NetworkValue[] {
-  if (input.kind === 'text') return [{ name: 'text', datatype: 'BYTES', shape: [-1] }];
+  if (takesStrings(input)) return [{ name: input.kind, datatype: 'BYTES', shape: [-1] }];
   if (input.kind !== 'image') return [];
   const { datatype, inner } = imageTensor(input);
   return [{ name: 'image', datatype, shape: [-1, ...inner] }];
@@ -62,14 +64,22 @@ function outputOf(output: Manifest['output'] | HeadOutput, labels: readonly Labe
   const tensor = 'tensor' in output ? output.tensor : undefined;
   if (scoresClasses(output))
     return { name: tensor ?? 'scores', datatype: 'FP32', shape: [-1, labels.length] };
+  if (output.kind === 'json') return { name: tensor ?? jsonName, datatype: 'BYTES', shape: [-1] };
   const name = tensor ?? (output.kind === 'regression' ? 'value' : 'y');
   return { name, datatype: 'FP32', shape: [-1] };
+}
+
+/** The names of the outputs that are JSON. */
+function jsonOutputsOf({ manifest: { output }, heads }: Model): string[] {
+  return [output, ...heads.map((head) => head.output)].flatMap((each) =>
+    each.kind === 'json' ? [each.tensor ?? jsonName] : [],
+  );
 }
 
 /** Whether the kinds of the input and of all answers say what the program takes and returns. */
 function impliesNetwork({ manifest: { input, output }, heads }: Model): boolean {
   const answers = [output, ...heads.map((head) => head.output)];
-  const hasInput = input.kind === 'text' || input.kind === 'image';
+  const hasInput = takesStrings(input) || input.kind === 'image';
   return hasInput && answers.every(({ kind }) => kind !== 'tensors');
 }
 

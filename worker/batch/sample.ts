@@ -1,5 +1,7 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { exampleTensor, scoresExampleOf } from '../../shared/manifest/example.js';
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
@@ -11,12 +13,14 @@ import {
   placeColumns,
   sampleRow,
 } from '../../shared/manifest/table.js';
+import type { Model } from '../../shared/registry/models.js';
 import { numberToHalf } from '../../shared/tensors/half.js';
 import { isOpen, type NetworkValue } from '../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
   encodeStrings,
+  joinStrings,
   numberArrays,
   type Tensor,
 } from '../../shared/tensors/tensors.js';
@@ -33,7 +37,7 @@ export function sampleInputs(
   const given = scoresExampleOf(manifest)?.input;
   if (input.kind === 'tensors') return values.map(makeOnes);
   if (input.kind === 'table') {
-    const row = sampleRow(input.columns, typeof given === 'object' ? given : {});
+    const row = sampleRow(input.columns, given as Readonly<Record<string, Cell>> | undefined);
     return placeColumns(input.columns, values).map((block) =>
       encodeBlock(
         block,
@@ -42,6 +46,8 @@ export function sampleInputs(
     );
   }
   if (input.kind === 'text') return textInputs(typeof given === 'string' ? given : description);
+  if (input.kind === 'json') return textInputs(JSON.stringify(given ?? {}));
+  if (input.kind === 'file') return fileInputs(Buffer.alloc(0));
   const noise = { length: countElements(pixelShape(input)) };
   return pixelInputs(
     input,
@@ -76,9 +82,37 @@ export function exampleInputs({ network, example }: Manifest): Tensor[] | undefi
   });
 }
 
+/** Whether inputs to try a model with are made up, and need not make sense to it. */
+export function isMadeUp({ input, example }: Manifest, inputs: readonly Tensor[]): boolean {
+  if (input.kind === 'file') return inputs.every(({ data }) => data.length === fileInputsMin);
+  return example === undefined && input.kind !== 'text' && input.kind !== 'image';
+}
+
+/** The size of an empty string as an element. */
+const fileInputsMin = 4;
+
 /** Makes the inputs of an item of one text. */
 export function textInputs(text: string): Tensor[] {
   return [{ name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings([text]) }];
+}
+
+/** Makes the inputs of an item of one file. */
+export function fileInputs(bytes: Buffer): Tensor[] {
+  return [{ name: 'input', datatype: 'BYTES', shape: [1], data: joinStrings([bytes]) }];
+}
+
+/** Reads the example of a model that takes files; undefined if there is none, or none that can be read. */
+export function readFileExample({
+  folder,
+  manifest,
+}: Pick<Model, 'folder' | 'manifest'>): Tensor[] | undefined {
+  const example = scoresExampleOf(manifest);
+  if (manifest.input.kind !== 'file' || !example) return undefined;
+  try {
+    return fileInputs(readFileSync(path.join(folder, String(example.input))));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Makes the inputs of an item of one image. `data` is its pixels, row by row, in the order of its channels. */

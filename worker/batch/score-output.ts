@@ -90,6 +90,20 @@ export function findTensor(
   );
 }
 
+/**
+ * Finds the output of texts, one for each row, with the JSON of a program.
+ * @throws ScorelineError `model_file_wrong`
+ */
+export function findTexts(place: Place, tensor: string, values: readonly TensorValue[]): string {
+  const value = findTensor(place, tensor, values);
+  if (value.datatype === 'BYTES' && takesInner(value, [])) return value.name;
+  throw wrong(
+    place,
+    'tensor',
+    `expected an output of BYTES of the shape [-1], since its output is JSON; got ${listValues([value])}`,
+  );
+}
+
 function findFloats(
   place: Place,
   tensor: string | undefined,

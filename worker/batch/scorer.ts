@@ -22,7 +22,7 @@ import { openModelEngine } from './model-engine.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
 import { notFinite, refusalOr } from './refusal.js';
-import { exampleOrSample } from './sample.js';
+import { exampleOrSample, isMadeUp, readFileExample } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
@@ -87,7 +87,7 @@ export async function openScorer(
   try {
     const warning = await warmUp(
       parts,
-      sample ?? exampleOrSample(model.manifest, parts.engine.inputs),
+      sample ?? readFileExample(model) ?? exampleOrSample(model.manifest, parts.engine.inputs),
       rehearse,
     );
     return { ...scorer, warning };
@@ -239,12 +239,11 @@ async function warmUp(
   const { max } = model.manifest.batch;
   // Callers of tensors may want each output that is declared, also one that the answer does not need.
   const all: ScorerItem = network ? { inputs: sample, top: undefined } : item;
-  // A made-up sample need not make sense to a network of tensors or of a table.
-  const isMadeUp = (input.kind === 'tensors' || input.kind === 'table') && example === undefined;
+  const isSample = isMadeUp(model.manifest, sample);
   // A picture is not read here: noise stands for it.
   const isExample = example !== undefined && input.kind !== 'image';
   const full = new Array<ScorerItem>(max).fill(item).with(-1, all);
-  const rehearsed = isMadeUp && rehearse ? await rehearse(model, [[item], full]) : 'survived';
+  const rehearsed = isSample && rehearse ? await rehearse(model, [[item], full]) : 'survived';
   if (rehearsed !== 'survived') {
     const [what, why] =
       rehearsed === 'broken'
@@ -263,7 +262,7 @@ async function warmUp(
     });
   } catch (thrown) {
     const error = coerceError(thrown);
-    if (!isMadeUp || error.cause === undefined) throw thrown;
+    if (!isSample || error.cause === undefined) throw thrown;
     return `${error.message.replace(/[^.]$/, '$&.')} Its sample is ones and empty texts, which it may not take, so it was not warmed up. ${exampleRemedy}`;
   }
   await naming(

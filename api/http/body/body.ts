@@ -5,6 +5,7 @@ import type { Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import { shown } from '../../../shared/shown.js';
 import type { Call } from '../../call.js';
+import { withInputsAsWritten } from '../../json-text.js';
 import { charsetIn, decodeText } from '../../kinds/charset.js';
 import { parseGiven } from '../../parse-json.js';
 import { type Given, readDeadlineMs } from '../parameters/parameters.js';
@@ -51,7 +52,7 @@ export function makeBodyReaders(
     if (!hasBody(request)) throw inputMissing();
     const bytes = await readBytes(call, request, response, peek);
     if (bytes.byteLength === 0) throw inputMissing();
-    return { type: 'json', value: parseBody(bytes, charsetOf(request)) };
+    return { type: 'json', value: parseBody(call, bytes, charsetOf(request)) };
   };
 
   const readAny: ReadBody = async (call, request, response) => {
@@ -60,7 +61,11 @@ export function makeBodyReaders(
       const bytes = await readBytes(call, request, response);
       return { type: 'form', ...(await parseForm(bytes, boundaryOf(request), inputsMax)) };
     }
-    if (request.is(['image/*', 'text/plain', 'application/octet-stream'])) {
+    if (
+      request.is(
+        takes(call, 'file') ? '*/*' : ['image/*', 'text/plain', 'application/octet-stream'],
+      )
+    ) {
       const bytes = await readBytes(call, request, response);
       return { type: 'bytes', bytes, charset: charsetOf(request) };
     }
@@ -85,11 +90,18 @@ export function decodeJson(bytes: Buffer, charset: string | undefined): string {
   );
 }
 
-function parseBody(bytes: Buffer, charset: string | undefined): unknown {
-  return parseGiven(
-    decodeJson(bytes, charset),
+function parseBody(call: Call, bytes: Buffer, charset: string | undefined): unknown {
+  const text = decodeJson(bytes, charset);
+  const value = parseGiven(
+    text,
     'Expected a JSON body; it could not be parsed. Check the quotes and commas, write null instead of NaN, and send the whole body.',
   );
+  return takes(call, 'json') ? withInputsAsWritten(text, value) : value;
+}
+
+/** Whether the models of the call take inputs of a kind, and no others. */
+function takes({ models }: Pick<Call, 'models'>, kind: 'json' | 'file'): boolean {
+  return models.every(({ manifest }) => manifest.input.kind === kind);
 }
 
 /** Compares the declared type. Unlike `request.is`, this works for a request without a body. */

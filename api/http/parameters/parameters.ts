@@ -5,7 +5,7 @@ import type { Request } from 'express';
 import { z } from 'zod';
 import { ScorelineError } from '../../../shared/errors.js';
 import { scoresOf } from '../../../shared/manifest/manifest.js';
-import { scoresClasses, topOf } from '../../../shared/manifest/output.js';
+import { jsonName, scoresClasses, topOf } from '../../../shared/manifest/output.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { shown } from '../../../shared/shown.js';
 import type { OutputWish } from '../../../shared/wire/job.js';
@@ -66,6 +66,7 @@ export function readWish(given: Given, model: Model): OutputWish {
 const namedAnswers = {
   regression: 'one number',
   embedding: 'an embedding',
+  json: 'JSON',
   tensors: 'tensors',
 } as const;
 
@@ -76,6 +77,7 @@ export function wishWithoutClasses({ manifest: { output }, heads }: Model): Outp
   if (output.kind === 'regression' && output.tensor !== undefined) {
     return { outputs: [output.tensor] };
   }
+  if (output.kind === 'json') return { outputs: [output.tensor ?? jsonName] };
   return {};
 }
 

@@ -201,7 +201,10 @@ function readBodyInputs(
   }
   const { input: _, ...given } = body.fields;
   const inputs = body.inputs.map((input) => {
-    if (typeof input === 'string') return fromJson(input);
+    if (typeof input === 'string') {
+      const isJson = model.manifest.input.kind === 'json';
+      return isJson ? { read: () => kind.fromBytes(Buffer.from(input)) } : fromJson(input);
+    }
     const { name, bytes, charset } = input;
     return { name, read: () => kind.fromBytes(bytes, { name, charset }) };
   });
@@ -230,9 +233,9 @@ function readList({ input, inputs }: Given): readonly unknown[] {
 /** The most characters of an example in the list of models. */
 const exampleCharactersMax = 20_000;
 
-/** Returns inputs to try a model with, in the form of its requests. That of a picture is a file, which is left out. */
+/** Returns inputs to try a model with, in the form of its requests. That of a picture or a file is a path, which is left out. */
 function examplesOf({ manifest: { input, example, samples = [] } }: Model): readonly unknown[] {
-  if (input.kind === 'image') return [];
+  if (input.kind === 'image' || input.kind === 'file') return [];
   const first = example && ('input' in example ? example.input : example.inputs);
   const all = first === undefined ? samples : [first, ...samples];
   return all.filter((each) => JSON.stringify(each).length <= exampleCharactersMax);

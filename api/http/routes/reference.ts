@@ -76,7 +76,7 @@ export function makeScoreReference(options: {
     if (model) return model;
     throw new ScorelineError(
       'input_invalid',
-      'Expected "input" to be a string, or {"<name>": "<base64 of an image>"}, for a model that is served here; got another form. For a row of a table, name the model: /score?model=NAME. See GET /v1/models.',
+      'Expected "input" to be a string, or {"<name>": "<base64 of an image>"}, for a model that is served here; got another form. For a row of a table, JSON or a file, name the model: /score?model=NAME. See GET /v1/models.',
     );
   }
 }

@@ -9,6 +9,7 @@ import type { Model } from '../../../shared/registry/models.js';
 import { shown } from '../../../shared/shown.js';
 import type { Call } from '../../call.js';
 import type { Calls } from '../../calls.js';
+import { withInputsAsWritten } from '../../json-text.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';
@@ -165,7 +166,7 @@ export class SeveralInputsRoutes {
     let name: InputName | undefined;
     try {
       if ('error' in line) throw line.error;
-      const given = asObject(parseLine(line.bytes));
+      const given = asObject(parseLine(line.bytes, model));
       name = readInputName(given.id);
       if (given.input === undefined) throw inputMissing();
       if (given.inputs !== undefined) throw severalInLine();
@@ -207,11 +208,13 @@ function sourceOf(inputs: Arrived[]): Source {
 }
 
 /** @throws ScorelineError `invalid_json`, `input_invalid`, `body_too_large` */
-function parseLine(bytes: Buffer): unknown {
-  return parseGiven(
-    decodeText(bytes),
+function parseLine(bytes: Buffer, { manifest: { input } }: Model): unknown {
+  const text = decodeText(bytes);
+  const value = parseGiven(
+    text,
     'Expected a JSON object in the line, as in {"input": "…"}; it could not be parsed. An object has to be in one line, and a line has one object. JSON has no NaN: write null instead.',
   );
+  return input.kind === 'json' ? withInputsAsWritten(text, value) : value;
 }
 
 function writeFailure(

@@ -4,6 +4,7 @@ import type {
   ClassPrediction,
   EmbeddingPrediction,
   Inference,
+  JsonPrediction,
   NumberPrediction,
   OutputTensor,
   Prediction,
@@ -51,6 +52,8 @@ function showPredictions(
   if (tensors.length > 0) return showTensors(tensors);
   const embeddings = predictions.filter(isEmbedding);
   if (embeddings.length > 0) return showTensors(embeddings.map(asTensor));
+  const values = predictions.filter(isJson);
+  if (values.length > 0) return element('div', { class: 'stack' }, values.map(showJson));
   const numbers = predictions.filter(isNumber);
   if (numbers.length > 0) return showNumbers(numbers);
   return element('p', { class: 'notice' }, 'No class has a score that is high enough.');
@@ -63,6 +66,7 @@ export function sayAnswer(answer: Answer): string {
   const [best] = answer.predictions;
   if (!best) return 'No class has a score that is high enough.';
   if (isNumber(best)) return `Answered ${exact(best.value)}.`;
+  if (isJson(best)) return 'Answered with JSON.';
   if (isEmbedding(best)) return `Answered with an embedding of ${best.embedding.length} numbers.`;
   if (!isClass(best)) return 'Answered with tensors.';
   const write = scoreWriter(answer.predictions.filter(isClass).map(({ score }) => score));
@@ -83,6 +87,10 @@ function asTensor({ embedding }: EmbeddingPrediction): TensorPrediction {
 
 function isNumber(prediction: Prediction): prediction is NumberPrediction {
   return 'value' in prediction && !isClass(prediction);
+}
+
+function isJson(prediction: Prediction): prediction is JsonPrediction {
+  return 'json' in prediction && !isClass(prediction);
 }
 
 function isClass(prediction: Prediction): prediction is ClassPrediction {
@@ -137,6 +145,25 @@ function showRanked(
 function showNumbers(predictions: readonly NumberPrediction[]): HTMLElement {
   const texts = predictions.map(({ value }) => exact(value));
   return element('p', { class: 'figure' }, texts.join(', '));
+}
+
+/** The most characters of JSON that are shown. */
+const jsonShownMax = 100_000;
+
+function showJson({ json }: JsonPrediction): HTMLElement {
+  const text = JSON.stringify(json, null, 2);
+  const rest = text.length - jsonShownMax;
+  return element(
+    'section',
+    { class: 'tensor' },
+    element(
+      'pre',
+      { tabindex: 0, 'aria-label': 'The answer as JSON' },
+      element('code', {}, text.slice(0, jsonShownMax)),
+    ),
+    rest > 0 &&
+      element('p', { class: 'small muted' }, `and ${rest.toLocaleString('en')} characters more`),
+  );
 }
 
 const shownMax = 200;

@@ -1,6 +1,6 @@
 // What a person asks a model, and how the answer comes.
 
-import type { Input, Score, TensorRequest } from '../../../client/client.js';
+import type { Input, Json, Score, TensorRequest } from '../../../client/client.js';
 import type { Inference } from '../../../client/job.js';
 import { type ModelInfo, type Note, type Noted, type Service, serviceUrl } from './service.js';
 import { settings } from './settings.js';
@@ -9,10 +9,10 @@ import type { Sent } from './snippets.js';
 export type Asked =
   | {
       readonly kind: 'value';
-      readonly input: string | Readonly<Record<string, string | number | null>>;
+      readonly input: Json;
     }
   | {
-      readonly kind: 'picture';
+      readonly kind: 'file';
       readonly file: Blob;
       readonly name: string;
       /** If it is one of the samples. */
@@ -46,7 +46,7 @@ export function submit(
 }
 
 function inputOf(asked: Exclude<Asked, { kind: 'tensors' }>): Input {
-  return asked.kind === 'picture' ? asked.file : asked.input;
+  return asked.kind === 'file' ? asked.file : asked.input;
 }
 
 /** The request, as the code to copy shows it. */

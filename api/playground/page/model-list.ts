@@ -71,13 +71,16 @@ export function countOf(count: number, noun: string): string {
 /** What a model does, in a word or two. */
 export function kindOf({ input, output }: ModelInfo): string {
   if (input.kind === 'tensors') return 'Tensors';
-  const noun = { text: 'Text', image: 'Pictures', table: 'Table' }[input.kind];
+  const noun = { text: 'Text', image: 'Pictures', table: 'Table', json: 'JSON', file: 'Files' }[
+    input.kind
+  ];
   const verb = {
     ranking: 'FAQ',
     classification: 'classes',
     regression: 'a number',
     tensors: 'tensors',
     embedding: 'an embedding',
+    json: 'JSON',
   };
   return input.kind === 'text' && output.kind === 'ranking'
     ? 'FAQ'

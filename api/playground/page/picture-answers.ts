@@ -10,7 +10,7 @@ import { ms } from './format.js';
 import { followNewJob } from './job-view.js';
 import type { ModelInfo, Service } from './service.js';
 
-type Picture = Extract<Asked, { kind: 'picture' }>;
+type Picture = Extract<Asked, { kind: 'file' }>;
 
 const shownMax = 24;
 

@@ -7,7 +7,7 @@ import { element, freshId } from './element.js';
 import { showError } from './error-view.js';
 import { fetchSample, sampleAt, serviceUrl } from './service.js';
 
-type Picture = Extract<Asked, { kind: 'picture' }>;
+type Picture = Extract<Asked, { kind: 'file' }>;
 
 /** The samples that the service has; see api/playground/samples. */
 const samples = [
@@ -33,9 +33,7 @@ export function makePictureForm(
     }
   };
   const showFiles = (files: Iterable<File>) => {
-    const pictures = [...files].map(
-      (file) => ({ kind: 'picture', file, name: file.name }) as const,
-    );
+    const pictures = [...files].map((file) => ({ kind: 'file', file, name: file.name }) as const);
     if (pictures.length > 0) show(pictures);
   };
   const id = freshId('files');
@@ -64,7 +62,7 @@ export function makePictureForm(
             onclick: () =>
               void pick(async () => {
                 const file = await takePhotograph(signal);
-                return file && { kind: 'picture', file, name: 'photograph.jpg' };
+                return file && { kind: 'file', file, name: 'photograph.jpg' };
               }),
           },
           'Take a photograph',
@@ -122,7 +120,7 @@ function makeSamples(pick: (sample: () => Promise<Picture>) => void): HTMLElemen
   const buttons = samples.map(({ file: name, alt }) => {
     const url = `${serviceUrl}${sampleAt(name)}`;
     const fetchOne = async (): Promise<Picture> => {
-      return { kind: 'picture', file: await fetchSample(name), name, url };
+      return { kind: 'file', file: await fetchSample(name), name, url };
     };
     return element(
       'button',

@@ -92,7 +92,10 @@ function sayLength(length: number, max: number): string {
     : `${has} of ${takes} characters`;
 }
 
-function makeChips(examples: readonly string[], pick: (example: string) => void): HTMLElement {
+export function makeChips(
+  examples: readonly string[],
+  pick: (example: string) => void,
+): HTMLElement {
   return element(
     'div',
     { class: 'chips', role: 'group', 'aria-label': 'Examples' },

@@ -1,8 +1,10 @@
 // One model to try: what it is, how it does, its form, and its answers.
 
 import { element, freshId } from './element.js';
+import { makeFileForm } from './file-form.js';
 import { ms } from './format.js';
 import { healthOf, trafficOf } from './health.js';
+import { makeJsonForm } from './json-form.js';
 import type { ModelList } from './model-list.js';
 import { OneAnswer } from './one-answer.js';
 import { PictureAnswers } from './picture-answers.js';
@@ -48,7 +50,13 @@ function makeWorkbench(
     if (isTyped && isLater()) changed();
     else void answer.ask(asked, isLater());
   };
-  const makeForm = { text: makeTextForm, table: makeTableForm, tensors: makeTensorsForm };
+  const makeForm = {
+    text: makeTextForm,
+    table: makeTableForm,
+    json: makeJsonForm,
+    file: makeFileForm,
+    tensors: makeTensorsForm,
+  };
   const form = makeForm[model.input.kind](model, { askFor, changed });
   return [element('div', { class: 'card' }, form), answer.node];
 }

@@ -2,8 +2,8 @@
 
     python host.py OPTIONS
 
-OPTIONS is JSON: {"folder", "file", "kind", "inputs": [value], "outputs": [value]}. A value is
-{"name", "datatype", "shape"}; an open size is below 1 or a text.
+OPTIONS is JSON: {"folder", "file", "kind", "json": [name], "inputs": [value], "outputs": [value]}. A value is
+{"name", "datatype", "shape"}; an open size is below 1 or a text. "json" names the outputs that are written as JSON.
 
 The worker is at the other end of file descriptor 3, a stream of frames in both directions:
 
@@ -83,7 +83,7 @@ def score(options, predict, header, tensors):
     except BaseException as error:
         return failure(header, error, isinstance(error, ValueError)), ()
     try:
-        outputs = read_result(options["outputs"], result, header["outputs"])
+        outputs = read_result(options, result, header["outputs"])
     except Exception as error:
         # What the program returned is its own fault, also where NumPy raises a ValueError.
         return failure(header, error, False), ()
@@ -257,11 +257,12 @@ class Worker:
 
 
 def make_batch(options, tensors):
-    """What `predict` gets: a list of texts, an array of pictures, or arrays by the names of the inputs."""
+    """What `predict` gets: a list of texts, of values of JSON or of the bytes of files, an array of pictures, or arrays
+    by the names of the inputs."""
     arrays = {}
     for value in options["inputs"]:
         arrays[value["name"]] = to_array(tensors[value["name"]], options["kind"])
-    if options["kind"] in ("text", "image"):
+    if options["kind"] in ("text", "image", "json", "file"):
         (only,) = arrays.values()
         return only
     return arrays
@@ -273,8 +274,12 @@ def to_array(tensor, kind):
         array = np.frombuffer(tensor["data"], dtype=TYPES[tensor["datatype"]])
         return array.reshape(tensor["shape"])
     texts = split_texts(tensor["data"])
+    if kind == "file":
+        return texts
     if kind == "text":
         return [decode(text) for text in texts]
+    if kind == "json":
+        return [read_json(text) for text in texts]
     array = np.empty(len(texts), dtype=object)
     # Categories are texts. The bytes of tensors may be anything.
     array[:] = [decode(text) for text in texts] if kind == "table" else texts
@@ -298,9 +303,17 @@ def decode(text):
         raise ValueError(f"expected a text in UTF-8; {error}") from error
 
 
-def read_result(values, result, names):
+def read_json(text):
+    try:
+        return json.loads(decode(text))
+    except RecursionError:
+        raise ValueError("expected JSON that is nested less deeply") from None
+
+
+def read_result(options, result, names):
     """Returns the tensors of these outputs, out of what `predict` returned."""
-    if not isinstance(result, dict):
+    values = options["outputs"]
+    if not isinstance(result, dict) or (len(values) == 1 and options["json"] and values[0]["name"] not in result):
         if len(values) != 1:
             listed = ", ".join(value["name"] for value in values)
             raise Unfit(f"expected predict to return a dict with {listed}; got {type(result).__name__}")
@@ -309,11 +322,43 @@ def read_result(values, result, names):
     for name in names:
         if name not in result:
             raise Unfit(f"expected the output {name} in what predict returns; got {', '.join(map(str, result))}")
-    tensors = [to_tensor(by_name[name], result[name]) for name in names]
+    tensors = [
+        to_json(by_name[name], result[name]) if name in options["json"] else to_tensor(by_name[name], result[name])
+        for name in names
+    ]
     size = sum(len(tensor["data"]) for tensor in tensors)
     if size > BATCH_BYTES_MAX:
         raise Unfit(f"expected outputs of at most {BATCH_BYTES_MAX} bytes for a batch; got {size}")
     return tensors
+
+
+def to_json(value, output):
+    """The tensor of an output of JSON: a list with a value for each input."""
+    if hasattr(output, "tolist") or hasattr(output, "numpy"):
+        output = to_plain(output)
+    if not isinstance(output, (list, tuple)):
+        got = type(output).__name__
+        raise Unfit(f"expected a list in the output {value['name']}, with a value of JSON for each input; got {got}")
+    texts = [write_json(value, each) for each in output]
+    return {**value, "shape": [len(texts)], "data": join_texts(value, texts)}
+
+
+def write_json(value, answer):
+    try:
+        return json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=to_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unfit(f"expected values that have a form in JSON in the output {value['name']}, and None for NaN; {error}") from error
+
+
+def to_plain(value):
+    """The lists and numbers that an array or a tensor holds."""
+    if hasattr(value, "detach"):  # a tensor of PyTorch
+        value = value.detach().cpu()
+    if hasattr(value, "numpy") and not hasattr(value, "tolist"):  # one of TensorFlow
+        value = value.numpy()
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    return value.tolist()
 
 
 def to_tensor(value, output):
@@ -323,7 +368,7 @@ def to_tensor(value, output):
         raise Unfit(f"expected a value for each element of the output {value['name']}; some are masked")
     if value["datatype"] == "BYTES":
         array = np.asarray(output, dtype=object)
-        data = join_texts(value, array)
+        data = join_texts(value, array.ravel())
     else:
         array = to_numbers(value, np.asarray(output), type(output).__name__)
         data = memoryview(np.ascontiguousarray(array)).cast("B") if array.size > 0 else b""
@@ -349,9 +394,9 @@ def to_numbers(value, array, returned):
     return cast
 
 
-def join_texts(value, array):
+def join_texts(value, texts):
     parts = []
-    for text in array.ravel():
+    for text in texts:
         if isinstance(text, str):
             text = encode(value, text)
         if not isinstance(text, bytes):

@@ -23,8 +23,10 @@ import { variablesOfPrograms } from './variables.js';
 export interface PythonOptions extends Packages, Values {
   /** The path of the program. */
   readonly file: string;
-  /** What the program gets: texts, pictures, or arrays by their names. */
-  readonly kind: 'text' | 'image' | 'table' | 'tensors';
+  /** What the program gets: texts, pictures, JSON, the bytes of files, or arrays by their names. */
+  readonly kind: 'text' | 'image' | 'table' | 'json' | 'file' | 'tensors';
+  /** The names of the outputs that are JSON. */
+  readonly json: readonly string[];
   readonly device: Device;
   /** How long the program may take to load. */
   readonly loadMsMax: number;
@@ -54,11 +56,11 @@ export async function openPythonEngine(
 ): Promise<Engine> {
   // The program runs in its folder, where a relative path would lead elsewhere.
   const [folder, file] = [path.resolve(given.folder), path.resolve(given.file)];
-  const { kind, inputs, outputs, device } = given;
+  const { kind, json, inputs, outputs, device } = given;
   const { signal } = watch;
   const python = await ensureEnvironment({ ...given, folder }, log, signal);
   signal?.throwIfAborted();
-  const host = { folder, file, kind, inputs, outputs, parent: process.pid };
+  const host = { folder, file, kind, json, inputs, outputs, parent: process.pid };
   const child = spawn(python, ['-u', hostFile, JSON.stringify(host)], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     env: environmentOf(device),
