@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, request as forward } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -11,6 +11,7 @@ import process from 'node:process';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import { root, waitUntil } from '../harness.js';
 import { elementTypes, node, tensor } from '../onnx.js';
+import { environmentOfTests, hasPython } from '../python.js';
 import { addAdder, addTensorModel, declared } from '../tensor-model.js';
 import { writeFolder } from '../unit/sample-model.js';
 
@@ -40,6 +41,10 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
     },
   });
   addParcels(models);
+  if (hasPython) {
+    addProgram(models, { name: 'echo', input: { kind: 'json' }, example: { input: { a: [1.5] } } });
+    addProgram(models, { name: 'length', input: { kind: 'file' } });
+  }
   addVersions(models, path.join(folder, 'drafts'));
   const key = writeKeys(path.join(folder, 'keys.yaml'));
   const child = spawn(process.execPath, [path.join(root, 'dist/cli/start.js')], {
@@ -68,6 +73,26 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Adds a program that answers with the JSON that it gets, or with the length of a file. */
+function addProgram(models: string, manifest: { name: string; input: object; example?: object }) {
+  const folder = path.join(models, manifest.name);
+  mkdirSync(folder);
+  const program = `
+def predict(inputs):
+    return [{"got": len(each) if type(each) is bytes else each} for each in inputs]
+`;
+  const head = {
+    version: 1,
+    description: 'A program.',
+    engine: 'python',
+    output: { kind: 'json' },
+  };
+  writeFileSync(path.join(folder, 'predict.py'), program);
+  writeFileSync(path.join(folder, 'requirements.txt'), '');
+  writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify({ ...head, ...manifest }));
+  symlinkSync(environmentOfTests(), path.join(folder, '.venv'));
 }
 
 /** Adds `parcels`: a table whose texts come back as they went, with the weight times 1001. */

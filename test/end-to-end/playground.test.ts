@@ -8,6 +8,7 @@ import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser, whyNoBrowser } from '../browser.js';
 import { ask, root, waitUntil } from '../harness.js';
+import { hasPython } from '../python.js';
 import { makeFolder } from '../unit/sample-model.js';
 import { openPlaygroundScene, type PlaygroundScene } from './playground-scene.js';
 
@@ -294,6 +295,35 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await page.getByRole('button', { name: 'Send', exact: true }).click();
       await page.getByLabel('Elements of sum').getByText('11, 22, 34').waitFor();
       expect(await page.locator('.timing-bar span').count()).toBe(4);
+    });
+
+    test.skipIf(!hasPython)(
+      'checks JSON while one types, and shows what a program answers',
+      async () => {
+        const page = await open('#/try/echo');
+        const field = page.getByLabel('JSON', { exact: true });
+        await field.fill('{"a": 1');
+        await page.getByText('Expected JSON; ').waitFor();
+        expect(await field.getAttribute('aria-invalid')).toBe('true');
+        await field.fill('{"id": 9007199254740993}');
+        await page
+          .getByText('Expected numbers that a browser can hold; got 9007199254740993')
+          .waitFor();
+        await field.fill('{"b": ["é", null]}');
+        await page.getByRole('button', { name: 'Send', exact: true }).click();
+        const shown = page.getByLabel('The answer as JSON');
+        await shown.waitFor();
+        expect(JSON.parse((await shown.textContent()) ?? '')).toEqual({ got: { b: ['é', null] } });
+      },
+    );
+
+    test.skipIf(!hasPython)('sends a file that is chosen', async () => {
+      const page = await open('#/try/length');
+      await page.getByLabel('Choose a file').setInputFiles(path.join(photographs, 'coffee.png'));
+      const shown = page.getByLabel('The answer as JSON');
+      await shown.waitFor();
+      const { length } = readFileSync(path.join(photographs, 'coffee.png'));
+      expect(JSON.parse((await shown.textContent()) ?? '')).toEqual({ got: length });
     });
 
     test('shows numbers as the service wrote them', async () => {
