@@ -137,6 +137,17 @@ describe.skipIf(!hasPython).each([
     expect(error).toMatchObject({ code: 'answer_unexpected', status: status ?? 200 });
   });
 
+  test.each([[[1, 2.5, 'a', null]], [7], [null], [true]])('sends %j as JSON', async (input) => {
+    let body = '';
+    const peer = await openPeer(async (response, request) => {
+      body = String(await buffer(request));
+      json(scored)(response, request);
+    });
+    const code = python(JSON.stringify(input).replace('null', 'None').replace('true', 'True'));
+    expect((await ask(peer.url, 'score', { arguments: ['m', code] })).result).toEqual(scored);
+    expect(JSON.parse(body)).toEqual({ input });
+  });
+
   test('tries again after a body that was damaged on its way', async () => {
     const gzip = { 'Content-Encoding': 'gzip' };
     const text = JSON.stringify(scored);
@@ -231,6 +242,18 @@ describe.skipIf(!hasPython).each([
       const peer = await openPeer(json(scored));
       const row = python(`{"area": 1, "rooms": ${code}}`);
       const { misuse } = await ask(peer.url, 'score', { arguments: ['m', row] });
+      expect(misuse).toMatch(expected);
+      expect(peer.requests).toHaveLength(0);
+    });
+
+    test.each([
+      ['[1.0, float("nan")]', /Expected finite numbers, and None for missing ones/],
+      ['float("inf")', /Expected finite numbers/],
+      ['{1}', /Expected one input: a text, .* or JSON; got set/],
+      ['[{1}]', /got set/],
+    ])('JSON with %s', async (code, expected) => {
+      const peer = await openPeer(json(scored));
+      const { misuse } = await ask(peer.url, 'score', { arguments: ['m', python(code)] });
       expect(misuse).toMatch(expected);
       expect(peer.requests).toHaveLength(0);
     });

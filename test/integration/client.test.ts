@@ -479,8 +479,8 @@ describe('bad input', () => {
 
   test.each<[unknown, RegExp]>([
     [undefined, /one input: a text.*undefined/],
-    [7, /one input: a text.*7/],
-    [['a', 'b'], /one input: a text.*an array/],
+    [Symbol('a'), /one input: a text/],
+    [[1, Number.NaN], /"1" to be a finite number, or null.*NaN/],
     [new Map([['age', 7]]), /one input: a text.*an object \(Map\)/],
     [Promise.resolve('text'), /one input: a text.*an object \(Promise\)/],
     [new Date(), /one input: a text.*an object \(Date\)/],
@@ -491,6 +491,13 @@ describe('bad input', () => {
   ])('is refused before it is sent: %j', async (input, expected) => {
     await expect(client.score('m', input as string)).rejects.toThrow(expected);
     await expect(client.submit('m', input as string)).rejects.toThrow(expected);
+  });
+
+  test('is refused as a BigInt, which JSON does not have', async () => {
+    await expect(client.score('m', 7n as never)).rejects.toThrow(/one input: a text/);
+    await expect(client.score('m', { age: 7n } as never)).rejects.toThrow(
+      /"age" to be a number, or the text of one/,
+    );
   });
 
   test.each([' a', 'a ', '', 'a\nb', 'ä', 'x'.repeat(256), '"', '"a', 'a"', '""', 7, {}])(
