@@ -117,6 +117,8 @@ export class Call {
   #timer: NodeJS.Timeout | undefined;
   /** Ends the call with that of its request; undefined if it is no part of one. */
   readonly #leaveRequest: (() => void) | undefined;
+  readonly #request: Call | undefined;
+  #hasDeparted = false;
   /** How many stages have not stopped. */
   #stages = 0;
   #isEnded = false;
@@ -140,6 +142,7 @@ export class Call {
     this.isStream = parts.isStream ?? false;
     this.#timer = this.#startTimer();
     const { request } = parts;
+    this.#request = request;
     this.#leaveRequest = request?.ending.onEnd(() =>
       this.abort(request.ending.reason as ScorelineError),
     );
@@ -318,6 +321,17 @@ export class Call {
     if (how === 'abandoned') this.ending.end(clientClosed());
     this.#releaseWhenDone();
     this.#context.onEnd(this);
+  }
+
+  /** Ends the call because its answer is sent or its client is gone. */
+  depart(): void {
+    this.#hasDeparted = true;
+    this.end('abandoned');
+  }
+
+  /** Whether nobody takes an answer any more. A stage that only works on the answer stops. */
+  get hasDeparted(): boolean {
+    return this.#hasDeparted || (this.#request?.hasDeparted ?? false);
   }
 
   get hasPermit(): boolean {

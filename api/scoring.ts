@@ -11,6 +11,7 @@ import type { Call } from './call.js';
 import { type Deferral, Deferred } from './deferral.js';
 import { listAhead } from './inference/json-tensor.js';
 import type { Deferring } from './jobs/deferring.js';
+import { hasTensors } from './kinds/answers.js';
 import type { Prepared, RawInput, Row } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
@@ -177,18 +178,20 @@ export function makeScoring(options: {
 
   return {
     async score(call, inputs, wish) {
-      const replies = await scoreWork(call, {
-        prepare: (worker) => prepareRaw(worker, inputs),
-        drop: () => inputs.splice(0),
-        wish,
-        contents: () => inputs.map(({ value }) => ({ value: contentOf(value) })),
+      const score = () =>
+        scoreWork(call, {
+          prepare: (worker) => prepareRaw(worker, inputs),
+          drop: () => inputs.splice(0),
+          wish,
+          contents: () => inputs.map(({ value }) => ({ value: contentOf(value) })),
+        });
+      if (!hasTensors(call.model)) return score();
+      return call.run(async () => {
+        const replies = await score();
+        const tensors = replies.flatMap(({ outputs }) => outputs);
+        await listAhead(call, tensors);
+        return replies;
       });
-      const { manifest, heads } = call.model;
-      const answers = [manifest, ...heads];
-      if (answers.some(({ output }) => output.kind === 'tensors')) {
-        await listAhead(replies.map(({ outputs }) => outputs));
-      }
-      return replies;
     },
     // The tensors may be parts of the body, so it counts as being in memory until the call has ended.
     scoreTensors: (call, items, outputs) =>

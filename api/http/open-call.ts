@@ -104,7 +104,7 @@ export function openCall(
     trace: request.trace,
   });
   request.call = call;
-  onDeparture(response, () => call.end('abandoned'));
+  onDeparture(response, () => call.depart());
   return call;
 }
 

@@ -12,6 +12,7 @@ import {
   numberArrays,
   type Tensor,
 } from '../../shared/tensors/tensors.js';
+import { type Call, clientClosed } from '../call.js';
 
 /** The most numbers in the lists of one answer. They take two seconds and 80 MB. */
 const listedMax = 4_000_000;
@@ -45,21 +46,20 @@ function countListed(
 }
 
 /**
- * Writes the lists of numbers in answers for `toJson`, slice by slice, so that others are answered meanwhile. An answer
- * that has more of them than `checkListed` allows is left out, and so is everything if there are few.
+ * Writes the lists of numbers in an answer for `toJson`, slice by slice, so others are answered meanwhile. Does nothing
+ * if they are few, or more than `checkListed` allows. Run it as a stage
+ * of the call: then the call keeps its permit, so no more answers wait here than may be in flight.
+ * @throws ScorelineError `client_closed` if the client is gone meanwhile
  */
-export async function listAhead(answers: readonly (readonly Tensor[])[]): Promise<void> {
-  const counted = answers
-    .map((tensors) => ({ tensors, count: countListed(sizesOf(tensors)) }))
-    .filter(({ count }) => count <= listedMax);
-  const writing = { left: counted.reduce((sum, { count }) => sum + count, 0) };
-  if (writing.left <= sliceElements) return;
+export async function listAhead(
+  call: Pick<Call, 'hasDeparted'>,
+  tensors: readonly Tensor[],
+): Promise<void> {
+  const writing = { call, left: countListed(sizesOf(tensors)) };
+  if (writing.left <= sliceElements || writing.left > listedMax) return;
   underWay.add(writing);
   try {
-    await writeAhead(
-      counted.flatMap(({ tensors }) => tensors),
-      writing,
-    );
+    await writeAhead(tensors, writing);
   } finally {
     underWay.delete(writing);
   }
@@ -67,6 +67,7 @@ export async function listAhead(answers: readonly (readonly Tensor[])[]): Promis
 
 /** An answer that is being written. */
 interface Writing {
+  readonly call: Pick<Call, 'hasDeparted'>;
   /** How many numbers are still to be written. */
   left: number;
 }
@@ -79,8 +80,10 @@ const underWay = new Set<Writing>();
  */
 async function turnOf(writing: Writing): Promise<void> {
   const isLater = (other: Writing) => other.left < writing.left;
-  do await setImmediate();
-  while ([...underWay].some(isLater));
+  do {
+    await setImmediate();
+    if (writing.call.hasDeparted) throw clientClosed();
+  } while ([...underWay].some(isLater));
 }
 
 async function writeAhead(tensors: readonly Tensor[], writing: Writing): Promise<void> {
@@ -105,7 +108,8 @@ async function writeAhead(tensors: readonly Tensor[], writing: Writing): Promise
   }
 }
 
-function sizesOf(tensors: readonly Tensor[]) {
+/** Returns what `checkListed` takes. */
+export function sizesOf(tensors: readonly Tensor[]) {
   return tensors.map(({ datatype, data }) => ({ datatype, bytes: data.byteLength }));
 }
 

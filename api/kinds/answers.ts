@@ -6,6 +6,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { isKnown } from '../../shared/tensors/scores.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { ScoredReply, Timing } from '../../shared/wire/reply.js';
+import { checkListed, sizesOf } from '../inference/json-tensor.js';
 import { type InputKinds, kindsOf, outputKinds } from './kinds.js';
 
 /**
@@ -18,6 +19,7 @@ export function writeNativeAnswer(
   reply: ScoredReply,
   name?: string | number,
 ): string {
+  if (hasTensors(model)) checkListed(sizesOf(reply.outputs));
   const { output } = kindsOf(kinds, model);
   const { output: scores } = model.manifest;
   const saysKnown = 'known' in scores && scores.known !== undefined;
@@ -26,6 +28,11 @@ export function writeNativeAnswer(
   const predictions = output.writePredictions(answered(model, reply), model.labels);
   const further = model.heads.length === 0 ? '' : `,"outputs":${writeHeads(model, reply)}`;
   return `${beginningOf(model)}${id}${known},"predictions":${predictions}${further},"timing":${writeTiming(reply.timing)}}`;
+}
+
+/** Whether the native answers of a model have tensors, as its own answer or as a further one. */
+export function hasTensors({ manifest, heads }: Model): boolean {
+  return [manifest, ...heads].some(({ output }) => output.kind === 'tensors');
 }
 
 /** A tensor of an answer has a first dimension that counts inputs, also where those of the network have none. */

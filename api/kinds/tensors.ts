@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ownTensors } from '../../shared/manifest/heads.js';
 import { datatypes, type Tensor } from '../../shared/tensors/tensors.js';
-import { checkListed, toJson } from '../inference/json-tensor.js';
+import { checkListed, sizesOf, toJson } from '../inference/json-tensor.js';
 import type { OutputKind } from './kind.js';
 
 const tensor = z.object({
@@ -20,6 +20,7 @@ export const tensors: OutputKind = {
   referenceTop: () => undefined,
 
   referenceResult: (results) => {
+    checkListed(results.flatMap(({ outputs }) => sizesOf(ownTensors(outputs))));
     const entries = results.map(
       ({ name, outputs }) => `${JSON.stringify(name)}:${writeTensors(ownTensors(outputs))}`,
     );
@@ -35,9 +36,7 @@ export const tensors: OutputKind = {
   },
 };
 
-/** @throws ScorelineError `result_too_large` */
 function writeTensors(outputs: readonly Tensor[]): string {
-  checkListed(outputs.map(({ datatype, data }) => ({ datatype, bytes: data.byteLength })));
   const written = outputs.map(({ name, datatype, shape, data }) => {
     const head = JSON.stringify({ name, datatype, shape: shape.slice(1) });
     return `${head.slice(0, -1)},"data":[${toJson(datatype, data)}]}`;

@@ -22,6 +22,8 @@ const nest = (flat: readonly unknown[], [size = 0, ...inner]: readonly number[])
   );
 };
 
+const waiting = { hasDeparted: false };
+
 describe('a tensor in JSON', () => {
   test('is refused if it holds bytes that are no text, and not written as other letters', () => {
     const data = Uint8Array.of(1, 0, 0, 0, 97, 1, 0, 0, 0, 255);
@@ -44,7 +46,7 @@ describe('a tensor in JSON', () => {
     };
     setImmediate(turn);
     const write = async (count: number) => {
-      await listAhead([[{ ...head('INT32', [count]), data: new Uint8Array(4 * count) }]]);
+      await listAhead(waiting, [{ ...head('INT32', [count]), data: new Uint8Array(4 * count) }]);
       written.push(count);
     };
     await Promise.all(counts.map(write));
@@ -53,6 +55,21 @@ describe('a tensor in JSON', () => {
     const sum = counts.reduce((total, count) => total + count, 0);
     expect(turns).toBeGreaterThan(sum / 16_384 - counts.length);
     expect(written).toEqual(counts.toReversed());
+  });
+
+  test('is not written on for a client that is gone, and others do not wait for that', async () => {
+    const long = { ...head('INT32', [1_000_000]), data: new Uint8Array(4_000_000) };
+    const call = { hasDeparted: false };
+    let turns = 0;
+    setImmediate(() => {
+      turns++;
+      call.hasDeparted = true;
+    });
+    await expect(listAhead(call, [long])).rejects.toMatchObject({ code: 'client_closed' });
+    expect(turns).toBe(1);
+    const short = { ...head('INT32', [900_000]), data: new Uint8Array(3_600_000) };
+    await listAhead(waiting, [short]);
+    expect(toJson('INT32', short.data)).toHaveLength(2 * 900_000 - 1);
   });
 
   test.each(datatypes)('is written ahead as it is written at once: %s', async (datatype) => {
@@ -65,7 +82,7 @@ describe('a tensor in JSON', () => {
             datatype === 'BOOL' ? at % 2 : (at * 2_654_435_761) >>> 24,
           );
     const atOnce = toJson(datatype, data);
-    await listAhead([[{ ...head(datatype, [count]), data }]]);
+    await listAhead(waiting, [{ ...head(datatype, [count]), data }]);
     expect(toJson(datatype, data) === atOnce).toBe(true);
   });
 

@@ -47,9 +47,13 @@ export function makeScoreInference(options: {
     const { model } = call;
     const asked = await readAsked(call, request, response);
     call.deferral?.writeAs({ route: 'inference', id: asked.id, outputs: [...asked.outputs] });
-    const items = await scoreInference(scoring, call, asked);
+    const items = await call.run(async () => {
+      const scored = await scoreInference(scoring, call, asked);
+      call.dropBody();
+      await listAhead(call, listedOf(asked, scored));
+      return scored;
+    });
     if (call.timing) response.setHeader('Server-Timing', writeTiming(call.timing));
-    await listAhead([listedOf(asked, items)]);
     await send(response, writeInferResponse(model, asked, items));
   };
 }

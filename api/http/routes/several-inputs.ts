@@ -37,6 +37,9 @@ import {
 } from '../parameters/parameters.js';
 import { logFault } from '../problem.js';
 
+/** The most characters of an answer to a list. All of them are in memory together. */
+const listCharactersMax = 100_000_000;
+
 interface Options {
   readonly kinds: InputKinds;
   readonly severalInputs: SeveralInputs;
@@ -115,14 +118,25 @@ export class SeveralInputsRoutes {
     const names = inputs.map(({ name }) => name);
     const results: string[] = [];
     let failed = 0;
+    let room = listCharactersMax;
+    let isFull = false;
     const deliver = (outcome: Outcome) => {
-      const { text, isFailed } = this.#write(call, response, outcome);
+      let { text, isFailed } = this.#write(call, response, outcome);
+      if (text.length > room && !isFailed) {
+        isFull = true;
+        text = writeFailure(tooLong(), { index: outcome.index, id: outcome.name });
+        isFailed = true;
+      }
+      room -= text.length;
       if (isFailed) failed++;
       results[outcome.index] = text;
     };
     const { severalInputs } = this.#options;
-    const end = await severalInputs.score(call, { source: sourceOf(inputs), deliver });
-    for (const outcome of outcomesAfter(end, names)) deliver(outcome);
+    const source = { ...sourceOf(inputs), hasNext: () => inputs.length > 0 && !isFull };
+    const { count, stop } = await severalInputs.score(call, { source, deliver });
+    for (const outcome of outcomesAfter({ count, stop: stop ?? tooLong() }, names)) {
+      deliver(outcome);
+    }
     sendJsonText(response, `{"failed":${failed},"results":[${results.join()}]}`);
   }
 
@@ -230,6 +244,13 @@ function refuseDeferral({ deferral }: Call): void {
   throw new ScorelineError(
     'preference_invalid',
     'Expected no respond-async and no wait with several inputs, which are answered in one answer. Send one request for each input to get jobs, or leave the preference out.',
+  );
+}
+
+function tooLong(): ScorelineError {
+  return new ScorelineError(
+    'result_too_large',
+    `Expected answers of at most ${listCharactersMax} characters together; this one is beyond that. Send fewer inputs in a request, or ask with "Accept: ${linesType}" to get each answer in a line of its own.`,
   );
 }
 
