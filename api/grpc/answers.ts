@@ -15,7 +15,7 @@ import type { Readiness } from '../readiness.js';
 import { routeTo } from '../routing.js';
 import type { Scoring } from '../scoring.js';
 import type { Arrival } from './arrival.js';
-import { hasList, writeContents } from './contents.js';
+import { encodeContents, hasList } from './contents.js';
 import { decodeInferMessage } from './infer-message.js';
 import type { Message } from './message.js';
 import { decodeRequest, encodeResponse, type MethodName } from './protocol.js';
@@ -123,10 +123,10 @@ function writeOutputs({ outputs: forms }: InferRequest, outputs: readonly Joined
   };
 }
 
-function contentsOf(output: JoinedTensor): object {
+function contentsOf(output: JoinedTensor): Buffer {
   const { datatype } = output;
   if (!hasList(datatype)) throw new Error(`${datatype} has no list of contents. This is a bug.`);
-  return writeContents(datatype, joinParts(output));
+  return encodeContents(datatype, joinParts(output));
 }
 
 function joinParts({ parts }: JoinedTensor): Tensor['data'] {

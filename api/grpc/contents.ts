@@ -9,10 +9,10 @@ import { showName, showShape } from '../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
-  joinStrings,
   numberArrays,
-  splitStrings,
+  stringLengthBytes,
   type TensorHead,
+  visitStrings,
 } from '../../shared/tensors/tensors.js';
 import { numbersOf } from '../inference/json-tensor.js';
 
@@ -56,6 +56,9 @@ const readers: Readonly<Record<number, (reader: protobuf.Reader) => number | big
   7: (reader) => reader.double(),
 };
 
+/** The most bytes of an element of each field of whole numbers. Negative ones take as many as they would with 64 bits. */
+const elementBytesMax: Readonly<Record<number, number>> = { 1: 1, 2: 10, 3: 10, 4: 5, 5: 10 };
+
 export function hasList(datatype: Datatype): datatype is keyof typeof fields {
   return datatype !== 'FP16';
 }
@@ -83,16 +86,78 @@ export function readContents(head: TensorHead, contents: Buffer = Buffer.alloc(0
   }
 }
 
-/** Returns the elements of an output under the name of their field. */
-export function writeContents(
-  datatype: keyof typeof fields,
+/**
+ * Encodes the elements of an output as an InferTensorContents. The encoder of protobufjs takes ten times as long as JSON
+ * for four million numbers of 64 bits, and nobody else is served meanwhile.
+ */
+export function encodeContents(datatype: keyof typeof fields, data: Uint8Array): Buffer {
+  if (data.length === 0) return Buffer.alloc(0);
+  if (datatype === 'BYTES') return encodeTexts(data);
+  // A list of these is their bytes.
+  const isFixed = datatype === 'FP32' || datatype === 'FP64';
+  const list = isFixed ? data : encodeVarints(datatype, data);
+  const head = protobuf.Writer.create().uint32((fields[datatype] << 3) | 2);
+  return Buffer.concat([head.uint32(list.length).finish(), list]);
+}
+
+function encodeTexts(data: Uint8Array): Buffer {
+  // Two to six bytes stand before each string, in place of four.
+  const writer = new VarintWriter(data.length * 2);
+  const tag = (fields.BYTES << 3) | 2;
+  visitStrings(data, (bytes, start, end) => {
+    writer.write(tag, 0);
+    writer.write(end - start, 0);
+    writer.copy(bytes, start, end);
+  });
+  return writer.written;
+}
+
+function encodeVarints(
+  datatype: Exclude<keyof typeof fields, 'BYTES' | 'FP32' | 'FP64'>,
   data: Uint8Array,
-): Readonly<Record<string, unknown>> {
-  const name = fieldNames[fields[datatype]] as string;
-  if (datatype === 'BYTES') return { [name]: splitStrings(data) };
-  const numbers = numbersOf(datatype, data);
+): Buffer {
   const is64 = datatype === 'INT64' || datatype === 'UINT64';
-  return { [name]: is64 ? Array.from(numbers, String) : Array.from(numbers, Number) };
+  const numbers = numbersOf(is64 ? 'UINT32' : datatype, data) as ArrayLike<number>;
+  const step = is64 ? 2 : 1;
+  const bytesMax = elementBytesMax[fields[datatype]] as number;
+  const writer = new VarintWriter((numbers.length / step) * bytesMax);
+  for (let at = 0; at < numbers.length; at += step) {
+    const number = numbers[at] as number;
+    if (is64) writer.write(number, numbers[at + 1] as number);
+    else if (datatype === 'BOOL') writer.write(number === 0 ? 0 : 1, 0);
+    else writer.write(number >>> 0, number < 0 ? 0xffffffff : 0);
+  }
+  return writer.written;
+}
+
+/** Writes whole numbers of 64 bits in as few groups of 7 bits as they need. */
+class VarintWriter {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytes = Buffer.allocUnsafe(bytesMax);
+  }
+
+  get written(): Buffer {
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  /** Writes the halves of a number, each of which is not negative. */
+  write(low: number, high: number): void {
+    let rest = low;
+    let more = high;
+    while (more > 0 || rest > 127) {
+      this.#bytes[this.#at++] = (rest & 127) | 128;
+      rest = ((rest >>> 7) | (more << 25)) >>> 0;
+      more >>>= 7;
+    }
+    this.#bytes[this.#at++] = rest;
+  }
+
+  copy(from: Buffer, start: number, end: number): void {
+    this.#at += from.copy(this.#bytes, this.#at, start, end);
+  }
 }
 
 function readNumbers(head: TensorHead, contents: Buffer, elements: number): Uint8Array {
@@ -112,13 +177,20 @@ function readNumbers(head: TensorHead, contents: Buffer, elements: number): Uint
 }
 
 function readStrings(head: TensorHead, contents: Buffer, elements: number): Buffer {
-  const strings: Buffer[] = [];
+  const data = Buffer.allocUnsafe(elements * stringLengthBytes + contents.length);
+  let at = 0;
+  let count = 0;
   visitList(head, contents, (reader) => {
-    if (strings.length === elements) throw miscounted(head, 'more');
-    strings.push(reader.bytes() as Buffer);
+    if (count++ === elements) throw miscounted(head, 'more');
+    const length = reader.uint32();
+    const end = reader.pos + length;
+    if (end > reader.len) throw new Error('A string is cut off.');
+    at = data.writeUInt32LE(length, at);
+    at += contents.copy(data, at, reader.pos, end);
+    reader.pos = end;
   });
-  if (strings.length < elements) throw miscounted(head, String(strings.length));
-  return joinStrings(strings);
+  if (count < elements) throw miscounted(head, String(count));
+  return data.subarray(0, at);
 }
 
 /** Calls `visit` at each element of the list that the datatype has, and refuses elements in others. */

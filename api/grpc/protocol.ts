@@ -2,7 +2,8 @@
 // of the published protocol, and of Triton's additions to it.
 //
 // It stands here as text because an image holds nothing but the modules that the program reaches. Requests to
-// infer are decoded by infer-message.ts instead, which limits what they allocate.
+// infer are decoded by infer-message.ts instead, which limits what they allocate. The contents of outputs are bytes
+// here, which contents.ts encodes: on the wire, a message in another one is its bytes.
 
 import protobuf from 'protobufjs';
 
@@ -95,7 +96,7 @@ message ModelInferResponse {
     string datatype = 2;
     repeated int64 shape = 3;
     map<string, InferParameter> parameters = 4;
-    InferTensorContents contents = 5;
+    bytes contents = 5;
   }
   string model_name = 1;
   string model_version = 2;

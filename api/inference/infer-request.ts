@@ -26,12 +26,12 @@ import {
   countElements,
   type Datatype,
   datatypes,
-  joinStrings,
   rowOffsets,
-  splitStrings,
+  stringLengthBytes,
   type Tensor,
   type TensorHead,
   toBuffer,
+  visitStrings,
 } from '../../shared/tensors/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
 
@@ -232,16 +232,24 @@ function readInputs(given: readonly GivenInput[], network: Network): Tensor[] {
 
 /** MLServer's clients send bytes in this form, and its servers decode them. */
 function decodeBase64({ name }: TensorHead, data: Uint8Array): Buffer {
-  const strings = splitStrings(data).map((bytes, at) => {
-    const text = bytes.toString('latin1');
+  // The decoded strings are shorter.
+  const decoded = Buffer.allocUnsafe(data.length);
+  let at = 0;
+  let index = 0;
+  visitStrings(data, (bytes, start, end) => {
+    const text = bytes.toString('latin1', start, end);
     const isBase64 = /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
-    if (isBase64) return Buffer.from(text, 'base64');
-    throw invalid(
-      `base64 in ${showName(name)}, as its "content_type" says`,
-      `another text at index ${at}`,
-    );
+    if (!isBase64) {
+      throw invalid(
+        `base64 in ${showName(name)}, as its "content_type" says`,
+        `another text at index ${index}`,
+      );
+    }
+    const length = decoded.write(text, at + stringLengthBytes, 'base64');
+    at = decoded.writeUInt32LE(length, at) + length;
+    index++;
   });
-  return joinStrings(strings);
+  return decoded.subarray(0, at);
 }
 
 function readData(

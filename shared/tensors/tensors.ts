@@ -61,7 +61,7 @@ export const elementBytes = Object.fromEntries(
   ]),
 ) as Readonly<Record<Datatype, number | undefined>>;
 
-const lengthBytes = 4;
+export const stringLengthBytes = 4;
 
 /** Counts the elements of a shape; 1 for a scalar, which has no dimensions. */
 export function countElements(shape: readonly number[]): number {
@@ -80,25 +80,15 @@ export function countBytes(tensors: readonly Tensor[]): number {
 /** Encodes strings as the data of a BYTES tensor. */
 export function encodeStrings(strings: readonly string[]): Buffer {
   const bytes = Buffer.allocUnsafe(
-    strings.reduce((sum, text) => sum + lengthBytes + Buffer.byteLength(text), 0),
+    strings.reduce((sum, text) => sum + stringLengthBytes + Buffer.byteLength(text), 0),
   );
   let at = 0;
   for (const text of strings) {
-    const length = bytes.write(text, at + lengthBytes);
+    const length = bytes.write(text, at + stringLengthBytes);
     bytes.writeUInt32LE(length, at);
-    at += lengthBytes + length;
+    at += stringLengthBytes + length;
   }
   return bytes;
-}
-
-/** Encodes strings of any bytes as the data of a BYTES tensor. */
-export function joinStrings(strings: readonly Uint8Array[]): Buffer {
-  const parts = strings.flatMap((bytes) => {
-    const length = Buffer.allocUnsafe(lengthBytes);
-    length.writeUInt32LE(bytes.length);
-    return [length, bytes];
-  });
-  return Buffer.concat(parts);
 }
 
 /**
@@ -106,29 +96,26 @@ export function joinStrings(strings: readonly Uint8Array[]): Buffer {
  * @throws ScorelineError `tensor_invalid` if a string's length leads beyond the end
  */
 export function decodeStrings(data: Uint8Array): string[] {
-  return readStrings(data, (bytes, start, end) => bytes.toString('utf8', start, end));
+  const strings: string[] = [];
+  visitStrings(data, (bytes, start, end) => strings.push(bytes.toString('utf8', start, end)));
+  return strings;
 }
 
 /**
- * Returns the bytes of each string of a BYTES tensor, in its memory.
+ * Calls `visit` with the place of each string of a BYTES tensor. 16 MiB may hold four million of them, so to make an object
+ * of each would take a GB.
  * @throws ScorelineError `tensor_invalid` if a string's length leads beyond the end
  */
-export function splitStrings(data: Uint8Array): Buffer[] {
-  return readStrings(data, (bytes, start, end) => bytes.subarray(start, end));
-}
-
-function readStrings<T>(
+export function visitStrings(
   data: Uint8Array,
-  read: (bytes: Buffer, start: number, end: number) => T,
-): T[] {
+  visit: (bytes: Buffer, start: number, end: number) => void,
+): void {
   const bytes = toBuffer(data);
-  const strings: T[] = [];
   for (let at = 0; at < bytes.length; ) {
     const end = endOfString(bytes, at);
-    strings.push(read(bytes, at + lengthBytes, end));
+    visit(bytes, at + stringLengthBytes, end);
     at = end;
   }
-  return strings;
 }
 
 /**
@@ -211,8 +198,8 @@ function countStrings(data: Uint8Array): number {
 /** @throws ScorelineError `tensor_invalid` if the string ends beyond the data */
 function endOfString(bytes: Buffer, start: number): number {
   const end =
-    start + lengthBytes <= bytes.length
-      ? start + lengthBytes + bytes.readUInt32LE(start)
+    start + stringLengthBytes <= bytes.length
+      ? start + stringLengthBytes + bytes.readUInt32LE(start)
       : Number.POSITIVE_INFINITY;
   if (end <= bytes.length) return end;
   throw invalid(
