@@ -43,7 +43,7 @@ import { checkModel } from './check.js';
 import { manifestFile, modelIn } from './copy.js';
 import { describeExport, type ExportWishes, exportModel } from './export.js';
 import { type Format, formatOf } from './format.js';
-import { type Guess, guess, type Kind, kinds, type Told } from './guess.js';
+import { type Guess, guess, isColumns, type Kind, kinds, type Told } from './guess.js';
 
 export const addUsage =
   'add FILE [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
@@ -207,7 +207,7 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     const [network, ...externalData] = described;
     return {
       ...{ name, description, file, settings, values: dressed.values, guess: dressed.guess },
-      example: told && isLeftAs(told, wishes) ? told.example : undefined,
+      example: told && isLeftAs(told, wishes) ? exampleOf(told, guessed) : undefined,
       source: {
         ...network,
         ...(externalData.length > 0 && { externalData }),
@@ -220,9 +220,20 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
 }
 
 /** Whether the user has changed nothing that the answer to the exporter's example depends on. */
-function isLeftAs({ input }: Told, { kind = input.kind, labels, columns, settings }: Wishes) {
+function isLeftAs({ input }: Told, { kind = input.kind, labels, settings }: Wishes) {
   const hasSections = ['input', 'output', 'outputs', 'example'].some((key) => key in settings);
-  return kind === input.kind && labels === undefined && columns === undefined && !hasSections;
+  return kind === input.kind && labels === undefined && !hasSections;
+}
+
+/** Returns the exporter's example. The columns of its row have the names that the user gave. */
+function exampleOf({ input: { columns: told }, example }: Told, { input: { columns } }: Guess) {
+  if (!example || !isColumns(told) || !isColumns(columns)) return example;
+  const row = sectionOf(example, 'input');
+  const named = columns.flatMap(({ name }, at) => {
+    const own = told[at]?.name ?? name;
+    return Object.hasOwn(row, own) ? [[name, row[own]]] : [];
+  });
+  return { ...example, input: Object.fromEntries(named) };
 }
 
 /** No flag is left aside without a word. */

@@ -11,6 +11,9 @@ import { type Section, type Settings, sectionOf, setsPixels } from './adding/set
 export const kinds = ['text', 'image', 'table', 'tensors'] as const;
 export type Kind = (typeof kinds)[number];
 
+/** A column of a table, as the manifest has it. */
+type Column = Section & { readonly name: string };
+
 export interface Guess {
   readonly kind: Kind;
   /** Why it is this kind. */
@@ -56,6 +59,11 @@ export interface Hints {
   readonly columns?: readonly string[] | undefined;
 }
 
+/** Whether a value of a section is the columns of a table. */
+export function isColumns(value: unknown): value is readonly Column[] {
+  return Array.isArray(value);
+}
+
 /** Guesses by the values of a network, and by what its exporter, the files beside it and the user say. */
 export function guess(given: Values, hints: Hints): Guess | Fault {
   const { wanted } = hints;
@@ -86,7 +94,7 @@ export function guess(given: Values, hints: Hints): Guess | Fault {
       fault: `expected a first dimension that varies, or is 1, since it counts inputs; got ${inputs.map(show).join(', ')}. Export the network with a batch that varies, or serve whole tensors: --kind tensors`,
     };
   }
-  const input = told ? givenBy(told, hints) : inputOf(kind, values, hints);
+  const input = told ? givenBy(told, values, hints) : inputOf(kind, values, hints);
   if ('fault' in input) return input;
   const batch = isOpen(fixed) ? undefined : { max: 1 };
   return withAnswer({ kind, reason, batch }, { input, values, hints, told: told?.output });
@@ -277,7 +285,10 @@ function kindOf(
 
 const tokenizerRemedy = 'To send texts: --tokenizer FILE';
 
-function givenBy({ input }: Told, hints: Hints): Given {
+function givenBy({ input }: Told, { inputs }: Values, hints: Hints): Given | Fault {
+  if (isColumns(input.columns)) {
+    return tableOf(input.columns, inputs, { names: hints.columns, why: 'as its exporter says' });
+  }
   const remarks: Guess['remarks'] =
     input.kind === 'image' ? [['pixels', sayPixels(input, hints)]] : [];
   return { section: input, remarks };
@@ -287,7 +298,12 @@ function inputOf(kind: Kind, { inputs }: Values, hints: Hints): Given | Fault {
   if (kind === 'text')
     return takesTokens(inputs) ? tokensOf(inputs, hints) : { section: { kind }, remarks: [] };
   if (kind === 'image') return imageOf(inputs, hints);
-  return tableOf(inputs, hints.columns);
+  const columns = inputs.flatMap(columnsOf);
+  const why =
+    columns.length > inputs.length
+      ? 'numbered, since the file does not name the columns of a matrix'
+      : 'the names of the inputs';
+  return tableOf(columns, inputs, { names: hints.columns, why });
 }
 
 function tokensOf(
@@ -354,36 +370,38 @@ function sayPixels({ tensor, channels, mean, scale }: Section, { settings }: Hin
   return `${place}. They stay from 0 to 255, since the network takes bytes`;
 }
 
+/** Makes a table of columns that have the names that the user gave, or their own, for the reason `why`. */
 function tableOf(
+  columns: readonly Column[],
   inputs: readonly TensorValue[],
-  names: readonly string[] | undefined,
+  { names, why }: { names: readonly string[] | undefined; why: string },
 ): Given | Fault {
-  const columns = inputs.flatMap(columnsOf);
-  if (names && names.length !== columns.length) {
+  const own = columns.map(({ name }) => name);
+  if (names && names.length !== own.length) {
     return {
-      fault: `--columns: expected ${columns.length} names, one for each number of ${inputs.map(show).join(', ')}; got ${names.length}`,
+      fault: `--columns: expected ${own.length} names, one for each column of ${inputs.map(show).join(', ')}; got ${names.length}`,
+    };
+  }
+  // Columns differ in their categories and gaps, so a name at the place of another one would take these over.
+  const moved = names?.find((name, at) => name !== own[at] && own.includes(name));
+  if (moved !== undefined) {
+    return {
+      fault: `--columns: expected the columns in their order in the file, ${own.join(', ')}; got ${moved} at another place`,
     };
   }
   const named = columns.map((column, at) => ({ ...column, name: names?.[at] ?? column.name }));
-  const isMatrix = columns.length > inputs.length;
-  const why = names
-    ? 'as --columns says'
-    : isMatrix
-      ? 'numbered, since the file does not name the columns of a matrix. Names: --columns NAME,NAME,…'
-      : 'the names of the inputs. Others: --columns NAME,NAME,…';
+  const reason = names ? 'as --columns says' : `${why}. Others: --columns NAME,NAME,…`;
+  const gaps = columns.every(({ missing }) => missing === undefined)
+    ? '. Gaps are refused, unless a column gets the key missing'
+    : '';
   return {
     section: { kind: 'table', columns: named },
-    remarks: [
-      [
-        'columns',
-        `${named.length}, ${why}. Gaps are refused, unless a column gets the key missing`,
-      ],
-    ],
+    remarks: [['columns', `${named.length}, ${reason}${gaps}`]],
   };
 }
 
 /** A matrix has a column for each of its numbers, which the file does not name. */
-function columnsOf(input: TensorValue): { name: string; datatype: string }[] {
+function columnsOf(input: TensorValue): Column[] {
   const datatype = input.datatype === 'BYTES' ? 'category' : 'number';
   const width = sizeOf(input.shape[1]) ?? 1;
   if (width === 1) return [{ name: input.name, datatype }];

@@ -258,6 +258,56 @@ describe('npm run models -- add', () => {
     expect(second.said).toContain('tensors: tensors, because as --kind says');
   });
 
+  describe('of a matrix whose columns its exporter has told', () => {
+    const told = {
+      input: {
+        kind: 'table',
+        columns: [
+          { name: 'column 0', datatype: 'number', missing: 0 },
+          { name: 'column 1', datatype: 'number' },
+        ],
+      },
+      output: { kind: 'regression' },
+      example: { input: { 'column 0': 2, 'column 1': 3 }, expected: { value: 5 } },
+    };
+    const sum = onnxModel({
+      nodes: [node('ReduceSum', ['row', 'axis'], ['value'])],
+      constants: [tensor('axis', long, [1], bigints([1n]))],
+      inputs: [value('row', float, ['N', 2])],
+      outputs: [value('value', float, ['N', 1])],
+    });
+    const files = { 'sum.onnx': withMetadata(sum, 'scoreline', JSON.stringify(told)) };
+
+    test('says that they can have other names', async () => {
+      const { said, folder } = await add(files, 'sum.onnx');
+      expect(said).toContain('2, as its exporter says. Others: --columns NAME,NAME,…');
+      expect(readManifest(path.join(folder, 'models/sum'))).toMatchObject({
+        example: told.example,
+      });
+    });
+
+    test('gives them the names of --columns, in the example too', async () => {
+      const { code, said, folder } = await add(files, 'sum.onnx', '--columns', 'paid,due');
+      expect(said).toContain('columns    2, as --columns says');
+      expect(said).toContain('5, as expected');
+      expect(code).toBe(0);
+      expect(readManifest(path.join(folder, 'models/sum'))).toMatchObject({
+        input: { columns: [{ name: 'paid', missing: 0 }, { name: 'due' }] },
+        example: { input: { paid: 2, due: 3 } },
+      });
+    });
+
+    test.each([
+      ['paid', '--columns: expected 2 names'],
+      ['paid,due,late', '--columns: expected 2 names'],
+      ['column 1,column 0', '--columns: expected the columns in their order in the file'],
+    ])('refuses --columns %s, and says why', async (names, says) => {
+      const { code, said } = await add(files, 'sum.onnx', '--columns', names);
+      expect(said).toContain(says);
+      expect(code).not.toBe(0);
+    });
+  });
+
   test('answers rows with several numbers, which are no scores of classes, if its exporter says so', async () => {
     const columns = ['a', 'b'].map((name) => ({ name, datatype: 'number' }));
     const input = { kind: 'table', columns };
