@@ -153,6 +153,8 @@ export function checkInferRequest(
   { model, rowsMax }: { model: Model; rowsMax: number },
 ): InferRequest {
   const network = networkOf(model);
+  // Triton's clients send it unless it is 0 or empty.
+  if (parameters.sequence_id) throw noSequences();
   const inputs = readInputs(given, network);
   checkNamedSizes(network.inputs, inputs);
   const { batch } = model.manifest;
@@ -401,6 +403,14 @@ function malformed(issue: z.core.$ZodIssue | undefined): ScorelineError {
 
 function noSharedMemory(): ScorelineError {
   return parameterInvalid('data in the request', 'a region of shared memory');
+}
+
+/** A state that is kept between requests would be missing from the answer. */
+function noSequences(): ScorelineError {
+  return parameterInvalid(
+    'a request that needs no other, since models keep nothing between requests',
+    'a "sequence_id"',
+  );
 }
 
 function parameterInvalid(expected: string, got: string): ScorelineError {

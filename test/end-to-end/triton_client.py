@@ -179,6 +179,13 @@ def check_errors():
             assert words in error.message(), error
         else:
             raise AssertionError(f"{model}: expected an error with {words!r}")
+    for sequence in (7, "seven"):
+        try:
+            client.infer("adder", inputs, sequence_id=sequence, sequence_start=True)
+        except InferenceServerException as error:
+            assert "keep nothing between requests" in error.message(), error
+        else:
+            raise AssertionError("expected an error for a sequence")
     # The service still answers.
     client.infer("adder", inputs, timeout=5_000_000)
 

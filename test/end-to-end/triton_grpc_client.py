@@ -189,6 +189,9 @@ def check_errors():
     ):
         wanted = outputs and [triton.InferRequestedOutput(name) for name in outputs]
         expect_error(code, words, lambda: client.infer(model, given, outputs=wanted))
+    for sequence in (7, "seven"):
+        in_sequence = lambda: client.infer("adder", inputs, sequence_id=sequence, sequence_start=True)
+        expect_error("INVALID_ARGUMENT", "keep nothing between requests", in_sequence)
     expect_error("NOT_FOUND", "no version", lambda: client.infer("adder", inputs, "77"))
     expect_error("NOT_FOUND", "There is no model", lambda: client.get_model_metadata("nobody"))
     expect_error("NOT_FOUND", "There is no model", lambda: client.get_inference_statistics("nobody"))

@@ -317,6 +317,11 @@ describe('a request of the Open Inference Protocol', () => {
         { inputs: [{ ...a, parameters: { shared_memory_region: 'r' } }, b] },
       ],
       [
+        'a sequence',
+        'models keep nothing between requests; got a "sequence_id"',
+        { inputs: [a, b], parameters: { sequence_id: 7, sequence_start: true } },
+      ],
+      [
         'classes of strings',
         'only for outputs of numbers',
         { inputs: [a, b], outputs: [{ name: 'word', parameters: { classification: 2 } }] },
