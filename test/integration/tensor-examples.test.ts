@@ -1,7 +1,7 @@
 // Tests the examples of models of tensors: the warm-up and the check use them. Without one, the sample is ones, and
 // a network that crashes or never ends on those must not take its worker along.
 
-import { renameSync } from 'node:fs';
+import { renameSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkModel } from '../../cli/models/check.js';
@@ -11,6 +11,7 @@ import { openScorer } from '../../worker/batch/scorer.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
 import { type Add, addCrash, addHang } from '../breaking-network.js';
 import { bigints, elementTypes, node, tensor } from '../onnx.js';
+import { environmentOfTests, hasPython } from '../python.js';
 import { addAdder, addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -20,6 +21,23 @@ const { INT64: int64 } = elementTypes;
 function read(add: Add, changes: Record<string, unknown> = {}): Model {
   const directory = makeFolder({});
   add(directory, changes);
+  const [model] = readModels({ directory, filesNeeded: true });
+  return model as Model;
+}
+
+/** Reads a model of tensors that is a program, without an example. */
+function readProgram(program: string): Model {
+  const manifest = {
+    ...{ name: 'model', version: '1', description: 'A program.', engine: 'python' },
+    ...{ input: { kind: 'tensors' }, output: { kind: 'tensors' } },
+    network: { inputs: [declared('x', 'FP32', [-1])], outputs: [declared('y', 'FP32', [-1])] },
+  };
+  const directory = makeFolder({
+    'model/predict.py': program,
+    'model/requirements.txt': '',
+    'model/model.yaml': JSON.stringify(manifest),
+  });
+  symlinkSync(environmentOfTests(), path.join(directory, 'model/.venv'));
   const [model] = readModels({ directory, filesNeeded: true });
   return model as Model;
 }
@@ -88,6 +106,17 @@ describe('a network that breaks on ones', () => {
     );
   });
 });
+
+test.skipIf(!hasPython)(
+  'a program that takes long to load is tried as patiently as it was loaded',
+  { timeout: 120_000 },
+  async () => {
+    const model = readProgram(
+      'import time\ndef load():\n    time.sleep(16)\ndef predict(inputs):\n    return {"y": inputs["x"]}\n',
+    );
+    expect(await warningOf(model)).toBeUndefined();
+  },
+);
 
 describe('the check of an example of tensors', () => {
   const row = (name: string, ...data: unknown[]) => ({ name, shape: [1, data.length], data });

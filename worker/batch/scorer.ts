@@ -68,6 +68,8 @@ export interface WarmScorer extends LoadedScorer {
 export type Rehearse = (
   model: Model,
   batches: readonly ScorerItem[][],
+  /** How long the worker took to load the model. */
+  loadMs: number,
 ) => Promise<'survived' | 'broken' | Error>;
 
 /**
@@ -88,7 +90,7 @@ export async function openScorer(
     const warning = await warmUp(
       parts,
       sample ?? readFileExample(model) ?? exampleOrSample(model.manifest, parts.engine.inputs),
-      rehearse,
+      { rehearse, loadMs: scorer.loadMs },
     );
     return { ...scorer, warning };
   } catch (thrown) {
@@ -229,7 +231,7 @@ async function run(
 async function warmUp(
   parts: Parts,
   sample: readonly Tensor[],
-  rehearse: Rehearse | undefined,
+  { rehearse, loadMs }: { rehearse: Rehearse | undefined; loadMs: number },
 ): Promise<string | undefined> {
   const { model, adapter, engine, outputs } = parts;
   const hasAnswer = model.labels.length > 0 || model.heads.length > 0;
@@ -243,7 +245,8 @@ async function warmUp(
   // A picture is not read here: noise stands for it.
   const isExample = example !== undefined && input.kind !== 'image';
   const full = new Array<ScorerItem>(max).fill(item).with(-1, all);
-  const rehearsed = isSample && rehearse ? await rehearse(model, [[item], full]) : 'survived';
+  const rehearsed =
+    isSample && rehearse ? await rehearse(model, [[item], full], loadMs) : 'survived';
   if (rehearsed !== 'survived') {
     const [what, why] =
       rehearsed === 'broken'

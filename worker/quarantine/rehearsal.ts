@@ -5,7 +5,7 @@ import type { Model } from '../../shared/registry/models.js';
 import type { Rehearse } from '../batch/scorer.js';
 import { startCell } from './cells.js';
 import { oneByOne } from './one-by-one.js';
-import { makeQuarantine, NoCell } from './quarantine.js';
+import { loadLimit, makeQuarantine, NoCell } from './quarantine.js';
 
 /** Only a hint is lost if a run takes longer, so the model's own limit may be too patient. */
 const runMsMax = 10_000;
@@ -15,11 +15,12 @@ export function makeRehearse(): Rehearse {
   return oneByOne(rehearse);
 }
 
-const rehearse: Rehearse = async (model, batches) => {
+const rehearse: Rehearse = async (model, batches, loadMs) => {
   const quarantine = makeQuarantine({
     model: withRunMsMax(model),
     cells: { take: () => startCell('ignore'), close: () => {} },
     log: makeLogger({ role: 'rehearsal', level: 'silent' }),
+    loadMsMax: loadLimit(loadMs),
   });
   try {
     return await quarantine.inTurn(async (cell) => {
