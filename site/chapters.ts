@@ -30,7 +30,10 @@ const order: readonly (readonly [title: string, names: readonly string[]])[] = [
   ['Contracts', ['openapi', 'inference-protocol', 'errors']],
   [
     'Models',
-    ['your-model', 'models', 'manifest', 'exporters', 'python', 'versions', 'optimizing', 'faq'],
+    [
+      ...['your-model', 'migrating', 'models', 'manifest', 'exporters', 'python', 'versions'],
+      ...['optimizing', 'faq'],
+    ],
   ],
   ['Run', ['docker', 'kubernetes', 'aks', 'configuration', 'scaling', 'simulation']],
   ['Watch', ['monitoring', 'metrics', 'telemetry', 'failures', 'chaos']],

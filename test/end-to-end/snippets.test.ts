@@ -64,6 +64,10 @@ describe.skipIf(!hasPython)('docs/python.md (needs Python 3.11)', () => {
   walkThrough(['docs/python.md']);
 });
 
+describe.skipIf(!hasPython)('docs/migrating.md (needs Python 3.11)', () => {
+  walkThrough(['docs/migrating.md']);
+});
+
 /** A clone in which a reader works, and the processes in it. */
 interface Walk {
   readonly directory: string;
