@@ -199,11 +199,17 @@ export function makeApp(parts: {
   };
 }
 
+/** An address of V1 of KServe and TensorFlow Serving, whose clients mistake our /v1 for theirs. */
+const otherV1 = /^\/v1\/models\/[^/]+(?:\/versions\/[^/]+)?:\w+$/;
+
 const notFound: RequestHandler = (request) => {
   const addresses =
     'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models, GET /docs';
+  const advice = otherV1.test(request.path)
+    ? 'V1 of KServe and TensorFlow Serving is not served. Send {"inputs": […]} to POST /v1/models/{model}/score, or see GET /docs/migrating'
+    : `Try ${addresses}`;
   throw new ScorelineError(
     'not_found',
-    `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,
+    `There is nothing at ${request.method} ${request.path.slice(0, 200)}. ${advice}.`,
   );
 };

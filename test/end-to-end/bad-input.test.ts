@@ -380,6 +380,15 @@ describe('a wrong address', () => {
     expect(answer.body.detail).toContain('POST /score');
   });
 
+  it.each(['efficientnet-lite0:predict', 'x/versions/2:predict', 'x:explain'])(
+    'of V1 of other servers gets an error that says how to ask instead: %s',
+    async (address) => {
+      const answer = await post(`${service.url}/v1/models/${address}`, { instances: [[1]] });
+      expectProblem(answer, 404, 'not_found');
+      expect(answer.body.detail).toContain('Send {"inputs": […]} to POST /v1/models/{model}/score');
+    },
+  );
+
   it.each(['/v1/models/%E0%A4%A/score', '/v1/models/efficientnet-lite0/versions/%ff/score', '/%'])(
     'is refused when its encoding is invalid: %s',
     async (path) => {
