@@ -22,8 +22,16 @@ export interface Load {
   openClient(): Client;
   /** Sends a request and records what becomes of it. */
   send(client: Client, input: Input, mayRefuse?: boolean): Promise<Verdict>;
-  /** Repeats a request as long as it is refused, until the load is closed. */
-  sendUntilAnswered(client: Client, input: Input, random: Random): Promise<void>;
+  /**
+   * Repeats a request as long as it is refused, until the load is closed or `isOver` says so. Resolves to whether it was
+   * answered.
+   */
+  sendUntilAnswered(
+    client: Client,
+    input: Input,
+    random: Random,
+    isOver?: () => boolean,
+  ): Promise<boolean>;
   /** Chooses a model and one of its inputs. */
   choose(random: Random): Input;
   /** Starts this many clients, which ask until the load is closed. */
@@ -68,12 +76,19 @@ export function makeLoad(parts: {
     return verdict;
   };
 
-  const sendUntilAnswered: Load['sendUntilAnswered'] = async (client, input, random) => {
+  const sendUntilAnswered: Load['sendUntilAnswered'] = async (
+    client,
+    input,
+    random,
+    isOver = () => false,
+  ) => {
     while (!isClosed) {
       const verdict = await send(client, input);
-      if (verdict.type !== 'refused') return;
+      if (verdict.type !== 'refused') return true;
+      if (isOver()) break;
       await delay(50 + random() * 200);
     }
+    return false;
   };
 
   const choose = (random: Random) => {

@@ -11,7 +11,7 @@ export interface RestartableRedis {
   readonly port: number;
   /** The harness's own connection. It bypasses the proxy. */
   readonly client: Redis;
-  /** Ends the server with the signal. Resolves once it answers again. */
+  /** Ends the server with the signal. Resolves once it answers again. Rejects if it cannot be started again. */
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   close(): Promise<void>;
 }
@@ -27,6 +27,7 @@ export async function openRedis(directory: string): Promise<RestartableRedis> {
     retryStrategy: () => 20,
   });
   client.on('error', () => {});
+  const logFile = path.join(directory, 'redis.log');
   let running: ChildProcess;
 
   const start = async () => {
@@ -35,11 +36,18 @@ export async function openRedis(directory: string): Promise<RestartableRedis> {
       [
         ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory],
         ['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
-        ['--maxmemory-policy', 'noeviction', '--logfile', path.join(directory, 'redis.log')],
+        ['--maxmemory-policy', 'noeviction', '--logfile', logFile],
       ].flat(),
       { stdio: 'ignore' },
     );
-    await client.ping();
+    const ended = once(running, 'exit').then(([code, by]) => {
+      throw new Error(
+        `redis-server ended as soon as it was started (${by ?? code}): see ${logFile}.`,
+      );
+    });
+    // When it is ended later, nobody waits for this any more.
+    ended.catch(() => {});
+    await Promise.race([client.ping(), ended]);
   };
   const stop = async (signal: NodeJS.Signals) => {
     if (running.exitCode !== null || running.signalCode !== null) return;

@@ -2,10 +2,11 @@
 // whether the service is well. It has three phases:
 //
 // - trouble: load and faults, for the given time or number of requests.
-// - calm: no new faults. The load goes on until each model has answered after the last fault.
+// - calm: no new faults. The load goes on until each fault has ended, and each model has answered after the last one.
 // - afterwards: no load. The run asks each model once more, and the answer must be right at once.
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { coerceError } from '../shared/errors.js';
 import { makeJobLoad } from './job-load.js';
 import { makeJudge } from './judge.js';
 import { graceMs, makeLoad } from './load.js';
@@ -14,6 +15,7 @@ import { type Fault, type FaultKind, makeSchedule } from './schedule.js';
 import { makeTally, type Summary } from './tally.js';
 import type { Input, Target } from './target.js';
 import { makeTimeline } from './timeline.js';
+import { makeTurns } from './turns.js';
 import { waitUntil } from './wait.js';
 
 export interface RunOptions {
@@ -30,8 +32,8 @@ export interface RunOptions {
 }
 
 const readyWithinMs = 60_000;
-/** An API is replaced in 120 s at most, and a poison that hangs is sent again while others hang. */
-const faultEndsWithinMs = 150_000;
+/** An API is replaced in 120 s at most. Four poisons that are refused once more take half a minute each at most. */
+const faultEndsWithinMs = 180_000;
 /** How many of the clients have their requests answered later, where the target can do that. */
 const asynchronousShare = 0.25;
 /** With this many poisons unanswered, no more are sent: they would only wait for each other. */
@@ -40,7 +42,10 @@ const poisonsMax = 4;
 const recoversWithinMs = 10_000;
 const progressEveryMs = 15_000;
 
-/** Runs all three phases and closes the target. */
+/**
+ * Runs all three phases and closes the target.
+ * @throws the error of a fault that could not be injected
+ */
 export async function run(target: Target, options: RunOptions): Promise<Summary> {
   const now = () => performance.now();
   const timeline = makeTimeline(target.models, now);
@@ -52,19 +57,29 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   const callers = jobs ? Math.floor(options.clients * asynchronousShare) : 0;
   const countSent = () => load.sent + (jobs?.sent ?? 0);
   const startedAt = now();
+  const inTurn = makeTurns();
+  const pending = new Set<Fault>();
   let poisons = 0;
+  let failure: Error | undefined;
 
-  const isTrouble = () =>
-    options.requests === undefined
+  const isTrouble = () => {
+    if (failure) return false;
+    return options.requests === undefined
       ? now() - startedAt < options.seconds * 1000
       : countSent() < options.requests;
+  };
 
   const poison = async (fault: Fault) => {
     poisons++;
     const model = pick(target.models, fault.victim);
     const input = await target.poison(fault.poison, model, String(Math.round(fault.atMs)));
     const client = load.openClient();
-    await load.sendUntilAnswered(client, input, makeRandom(options.seed, `poison ${fault.atMs}`));
+    const random = makeRandom(options.seed, `poison ${fault.atMs}`);
+    const isAnswered = await load.sendUntilAnswered(client, input, random, () => !isTrouble());
+    // Those that are left would make each other miss their deadlines, again and again.
+    if (!isAnswered) {
+      await inTurn(async () => void (await load.sendUntilAnswered(client, input, random)));
+    }
     client.close();
     poisons--;
     await target.isReady(readyWithinMs);
@@ -88,21 +103,26 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   };
 
   const progress = setInterval(() => {
-    options.say(`${Math.round((now() - startedAt) / 1000)} s  ${countSent()} sent`);
+    const awaited = isTrouble() ? [] : [...pending].map(({ kind }) => kind);
+    const until = awaited.length > 0 ? `, until these end: ${awaited.join(', ')}` : '';
+    options.say(`${Math.round((now() - startedAt) / 1000)} s  ${countSent()} sent${until}`);
   }, progressEveryMs);
   progress.unref();
 
   load.start(options.clients - callers);
   jobs?.start(callers);
-  const pending = new Set<Fault>();
   const suffering: Promise<void>[] = [];
   for (const fault of makeSchedule(options)) {
     await waitUntil(() => !isTrouble() || now() - startedAt >= fault.atMs, Number.MAX_VALUE);
     if (!isTrouble()) break;
     pending.add(fault);
-    suffering.push(suffer(fault).finally(() => pending.delete(fault)));
+    const ended = suffer(fault).catch((thrown) => {
+      failure ??= coerceError(thrown);
+    });
+    suffering.push(ended.finally(() => pending.delete(fault)));
   }
   await Promise.race([Promise.all(suffering), delay(faultEndsWithinMs, undefined, { ref: false })]);
+  if (failure) throw failure;
   for (const { kind, atMs } of pending) {
     tally.recordIllness(`the ${kind} at ${Math.round(atMs)} ms has not ended`);
   }

@@ -1,13 +1,21 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { sign } from '../../api/webhooks/signature.js';
 import { makeClient, type Outcome } from '../../chaos/client.js';
 import type { Ranked } from '../../chaos/expected.js';
 import { type Expectation, makeJudge, type Sent } from '../../chaos/judge.js';
 import { openReceiver, receiverSecret } from '../../chaos/receiver.js';
+import { openRedis } from '../../chaos/redis.js';
+import { run } from '../../chaos/run.js';
 import type { JobsSummary } from '../../chaos/run-jobs.js';
 import { type Fault, type FaultKind, faultKinds, makeSchedule } from '../../chaos/schedule.js';
 import { isPassed, makeTally, type Summary } from '../../chaos/tally.js';
+import type { Input, Target } from '../../chaos/target.js';
 import { targets } from '../../chaos/targets.js';
 import { makeTimeline } from '../../chaos/timeline.js';
 import { judgeWebhooks } from '../../chaos/told.js';
@@ -218,6 +226,34 @@ describe('the chaos harness', () => {
     expect(summarize()).toMatchObject({ refused: { '504': 1 }, lost: 1 });
   });
 
+  test('tries poisons one by one after the trouble, since together they end at their deadlines', async () => {
+    const { target, close } = await openPoisonedTarget();
+    const summary = await run(target, { ...briefly, kinds: ['poison'] });
+    await close();
+    expect(summary.failed_by_design).toBeGreaterThan(2);
+    expect(isPassed(summary), JSON.stringify(summary)).toBe(true);
+  }, 60_000);
+
+  test('ends with the reason when a fault cannot be injected', async () => {
+    const { target, close } = await openPoisonedTarget();
+    const faults = { 'redis-kill': () => Promise.reject(new Error('no Redis')) };
+    const running = run({ ...target, faults }, { ...briefly, seconds: 60, kinds: ['redis-kill'] });
+    await expect(running).rejects.toThrow('no Redis');
+    await close();
+  }, 30_000);
+
+  test('says why Redis cannot be started again', async () => {
+    const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-chaos-redis-'));
+    const redis = await openRedis(directory);
+    await redis.client.set('key', 'value');
+    writeFileSync(path.join(directory, 'appendonlydir', 'appendonly.aof.manifest'), 'damaged\n');
+    await expect(redis.restart('SIGKILL')).rejects.toThrow(
+      `redis-server ended as soon as it was started (1): see ${path.join(directory, 'redis.log')}.`,
+    );
+    await redis.close();
+    rmSync(directory, { recursive: true });
+  });
+
   test.each(['at once', 'later'])('notices a second response that arrives %s', async (when) => {
     const response = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
     const server = createServer((socket) => {
@@ -250,6 +286,50 @@ const dog: Ranked[] = [
   ['cat', 0.05],
   ['fox', 0.01],
 ];
+
+const briefly = {
+  ...{ seed: 7, seconds: 1, requests: undefined, clients: 2, killEveryMs: 2000, say: () => {} },
+  /** A poison comes every 80 ms. */
+  stretch: 0.02,
+};
+
+/** Opens a target that fails a poison which is alone by design, and others at their deadlines. */
+async function openPoisonedTarget(): Promise<{ target: Target; close(): Promise<void> }> {
+  const deadlineMs = 300;
+  let poisons = 0;
+  const server = http.createServer(async (request, response) => {
+    const tell = (status: number, body: unknown) => {
+      const text = JSON.stringify(body);
+      response.writeHead(status, { 'Content-Length': Buffer.byteLength(text) }).end(text);
+    };
+    if (request.url === '/innocent') return tell(200, cat);
+    poisons++;
+    const isAlone = poisons === 1;
+    await delay(deadlineMs);
+    if (isAlone && poisons === 1) tell(500, { code: 'model_crashed' });
+    else tell(504, { code: 'deadline_exceeded' });
+    poisons--;
+  });
+  const address = { host: '127.0.0.1', port: await listenOnFreePort(server) };
+  const input = (pathname: string, expectation: Expectation): Input => ({
+    ...{ model: 'm', expectation, deadlineMs },
+    request: Buffer.from(`GET ${pathname} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`),
+  });
+  return {
+    target: {
+      address,
+      models: ['m'],
+      inputsOf: () => [input('/innocent', { expected: cat })],
+      poison: async () => input('/poison', { poison: 'crash' }),
+      formOf: () => ({ read: JSON.parse, tolerance: 1e-4, connectionLossIsRefusal: true }),
+      faults: {},
+      isReady: async () => true,
+      findIllness: async () => [],
+      close: async () => [],
+    },
+    close: async () => void server.close(),
+  };
+}
 
 /** Makes a judge and a tally for one model, with a clock that stands still. */
 function makeBench() {
