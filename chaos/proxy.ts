@@ -13,12 +13,18 @@ export interface CuttableProxy {
    * - `freeze-and-drop`: no byte passes. After mending, the connections end.
    */
   cut(how: Cut): Promise<() => Promise<void>>;
+  /**
+   * Lets no more bytes pass on one connection, and tells neither end, as if the other one had vanished.
+   * @param port that of the connection, as the program at the far port sees it
+   */
+  lose(port: number): void;
   close(): Promise<void>;
 }
 
 interface Pair {
   readonly near: Socket;
   readonly far: Socket;
+  isLost: boolean;
 }
 
 /**
@@ -36,7 +42,7 @@ export async function openProxy(
   const accept = (near: Socket) => {
     const far = connect({ port: farPort, host: '127.0.0.1', noDelay: true });
     near.setNoDelay(true);
-    const pair = { near, far };
+    const pair = { near, far, isLost: false };
     pairs.add(pair);
     const end = () => {
       pairs.delete(pair);
@@ -81,6 +87,13 @@ export async function openProxy(
         for (const pair of pairs) thaw(pair);
       };
     },
+    lose(port) {
+      for (const pair of pairs) {
+        if (pair.far.localPort !== port) continue;
+        pair.isLost = true;
+        freeze(pair);
+      }
+    },
     async close() {
       server?.close();
       dropAll();
@@ -93,7 +106,8 @@ function freeze({ near, far }: Pair): void {
   far.unpipe(near).pause();
 }
 
-function thaw({ near, far }: Pair): void {
+function thaw({ near, far, isLost }: Pair): void {
+  if (isLost) return;
   near.pipe(far);
   far.pipe(near);
 }

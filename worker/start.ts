@@ -15,6 +15,7 @@ import { RedisClock } from '../shared/redis/clock.js';
 import { type Keys, makeKeys } from '../shared/redis/keys.js';
 import {
   connectConsumer,
+  connectConsumerForLarge,
   type Redis,
   startConnecting,
   waitUntilReady,
@@ -90,7 +91,7 @@ export async function startWorker(
   const settings = redisSettings(configuration);
   const redis = connectConsumer({ ...settings, name: 'worker', log, isLazy: true });
   // It connects with the first large reply. Most workers have none.
-  const carrier = connectConsumer({ ...settings, name: 'worker-large', log, isLazy: true });
+  const carrier = connectConsumerForLarge({ ...settings, name: 'worker-large', log, isLazy: true });
   if (instruments) observeRedis(instruments, [redis]);
   const keys = makeKeys(settings.prefix);
   const workerId = randomUUID();

@@ -46,6 +46,11 @@ const failingFast = {
   autoResendUnfulfilledCommands: false,
 };
 
+const patient = { maxRetriesPerRequest: null };
+
+/** Redis is silent as long as a large value is on its way to it. */
+const largeSocketTimeoutMs = 12_000;
+
 /** Connects for commands that a request waits for. They fail if Redis takes more than 0.8 s. */
 export function connectProducer(options: ConnectionOptions): Redis {
   return connect(options, {
@@ -60,17 +65,23 @@ export function connectForLarge(options: ConnectionOptions): Redis {
   return connect(options, {
     ...failingFast,
     commandTimeout: 10_000,
-    socketTimeout: 12_000,
+    socketTimeout: largeSocketTimeoutMs,
   });
 }
 
 /** Connects for work that must get through. Its commands wait until Redis is back. */
 export function connectConsumer(options: ConnectionOptions): Redis {
   return connect(options, {
-    maxRetriesPerRequest: null,
-    // Longer than the longest blocking command, which is BullMQ's wait for a job.
-    socketTimeout: 12_000,
+    ...patient,
+    // The waits for a job and for replies block for a second each. While one of these connections is silently lost,
+    // nothing is answered, although all processes are ready.
+    socketTimeout: 4000,
   });
+}
+
+/** Connects for large replies that must get through. */
+export function connectConsumerForLarge(options: ConnectionOptions): Redis {
+  return connect(options, { ...patient, socketTimeout: largeSocketTimeoutMs });
 }
 
 /** Starts to connect a lazy connection. Its duplicates, such as BullMQ's, connect by themselves. */

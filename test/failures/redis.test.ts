@@ -10,6 +10,7 @@ import {
   type LogLine,
   openRedis,
   post,
+  readModel,
   serviceEnvironment,
   startProcess,
   type TestRedis,
@@ -272,6 +273,29 @@ describe('a Redis that is cut off for five seconds', () => {
   );
 });
 
+describe('a connection to Redis that is silently lost', () => {
+  // Those of the API, of a worker, and the one on which BullMQ waits for jobs of the FAQ matcher.
+  test.each([
+    'scoreline-api',
+    'scoreline-replies',
+    'scoreline-worker',
+    `scoreline:${Buffer.from(readModel(faqName).queue).toString('base64')}`,
+  ])('is replaced before requests of ten seconds fail: %s', async (name) => {
+    let proxy: CuttableProxy | undefined;
+    const redisUrl = async (url: string) => {
+      proxy = await openProxy(Number(new URL(url).port));
+      return `redis://127.0.0.1:${proxy.port}`;
+    };
+    await withScene({ redisUrl }, async (scene) => {
+      await expectAllAnswered(scene, questions.slice(0, 3));
+      proxy?.lose(await portOf(scene, name));
+      await expectAllAnswered(scene, questions.slice(0, 10), { deadlineMs: 10_000 });
+      expectStillThere(scene);
+      await proxy?.close();
+    });
+  });
+});
+
 describe('a password of Redis', () => {
   test('may stand in REDIS_PASSWORD, with any characters, and is not logged', async () => {
     const REDIS_PASSWORD = 'a/b+c=:@#%20 "$x"';
@@ -379,6 +403,14 @@ describe('an API that is frozen for longer than its stream lives', () => {
     });
   });
 });
+
+/** Returns the port of the only connection with this name, as Redis sees it. */
+async function portOf({ redis }: Scene, name: string): Promise<number> {
+  const clients = String(await redis.client.client('LIST')).split('\n');
+  const [client, ...others] = clients.filter((line) => line.includes(` name=${name} `));
+  expect(others, name).toEqual([]);
+  return Number(/ addr=[^ ]*:(\d+) /.exec(client ?? '')?.[1]);
+}
 
 /** Resolves once the job has ended. */
 async function submitJob(scene: Scene, input: string): Promise<Answer> {
