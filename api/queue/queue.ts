@@ -193,6 +193,8 @@ export class Queue {
       connection: this.#redis,
       prefix: this.#keys.prefix,
       defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
+      // We have checked it. BullMQ would ask once, and refuse every job ever after if it got no answer.
+      skipVersionCheck: true,
       // Nobody reads BullMQ's own events. Replies have their own stream.
       streams: { events: { maxLen: 100 } },
     });

@@ -396,6 +396,17 @@ describe('12. the marker on which workers wait', () => {
   });
 });
 
+test('12. a worker takes jobs, also if Redis did not tell its version when the worker was opened', async () => {
+  await redis.client.acl('SETUSER', 'default', '-info');
+  try {
+    take(async () => {});
+    await add({});
+    await untilGone();
+  } finally {
+    await redis.client.acl('SETUSER', 'default', '+info');
+  }
+});
+
 async function untilGoneFrom(list: string, id: string): Promise<void> {
   await waitUntil(`${id} is not in ${list}`, async () => {
     return !(await redis.client.lrange(key(list), 0, -1)).includes(id);

@@ -55,6 +55,11 @@ const makeItem = (id: string, withinMs = 5000): Item => ({
 });
 const unanswered = () => redis.client.zrange(keys.unanswered(name), '0', '-1');
 
+async function stopRedis(): Promise<() => Promise<void>> {
+  await redis.stop('SIGKILL');
+  return () => redis.start();
+}
+
 /** Reads the waiting jobs from Redis, with their payloads. */
 async function jobsInRedis() {
   const ids = await redis.client.lrange(`queue:${name}:wait`, 0, -1);
@@ -204,6 +209,23 @@ describe('a job that is added', () => {
     },
   );
 });
+
+test.each(['is silent', 'has just ended'])(
+  'a job is taken by a queue that was opened while Redis %s, once it answers',
+  async (state) => {
+    const { queue, registry } = await open();
+    const other = makeSampleModel({ name: 'other' });
+    // Nothing has told the connection yet.
+    const resume = state === 'is silent' ? await redis.suspend() : await stopRedis();
+    registry.replace([other]);
+    await waitUntil('commands fail', () => queue.isAway);
+    await resume();
+    await waitUntil('Redis answers', () => !queue.isAway);
+    for (const priority of priorities) {
+      await queue.add(other.queue, { replyTo: 'x', items: [makeItem(priority)] }, { priority });
+    }
+  },
+);
 
 test.each(priorities)(
   'API and workers look at the same place for a job of the priority %s',
