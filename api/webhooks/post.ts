@@ -2,6 +2,9 @@
 //
 // The answer counts when its status is there. Of its body no more is read than it takes to use the connection
 // again.
+//
+// If the web is behind a proxy, the proxy looks up the name and connects, so the addresses are up to it. A host
+// whose entry names networks is inside, and is reached without it.
 
 import http from 'node:http';
 import https from 'node:https';
@@ -62,6 +65,7 @@ export function makePoster(
     keepAlive: true,
     maxSockets: concurrentMax,
     timeout: idleMsMax,
+    ...(host.networks.length === 0 && proxyOf(library.globalAgent)),
   });
   const lookup = makeCheckedLookup(host.networks, resolve);
   const onTheirWay = new Set<AbortController>();
@@ -104,6 +108,12 @@ export function makePoster(
       agent.destroy();
     },
   };
+}
+
+/** The proxy that Node takes for all requests, by NODE_USE_ENV_PROXY. The types are of a Node without it. */
+function proxyOf(agent: http.Agent): { proxyEnv?: NodeJS.ProcessEnv } {
+  const { options } = agent as { options?: { proxyEnv?: NodeJS.ProcessEnv } };
+  return options?.proxyEnv ? { proxyEnv: options.proxyEnv } : {};
 }
 
 function answerOf(request: http.ClientRequest, body: string): Promise<http.IncomingMessage> {

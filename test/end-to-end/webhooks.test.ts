@@ -1,8 +1,12 @@
 // Tests webhooks with real processes, a real Redis and real receivers.
 
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
   openReceiver,
   type Receiver,
@@ -396,3 +400,44 @@ test.concurrent('webhooks survive the API that took the jobs, before and during 
     expect(new Set(all.map(({ id }) => id)).size).toBe(1);
   }
 });
+
+const knowsProxies = Number(process.versions.node.split('.')[0]) >= 24;
+
+test.skipIf(!knowsProxies)(
+  'webhooks go through the proxy of the web, except to hosts inside (needs Node 24)',
+  async () => {
+    const inside = await openOne();
+    const outside = await openOne();
+    const asked: string[] = [];
+    const proxy = http.createServer((request, response) => {
+      const { method, headers, url = '' } = request;
+      asked.push(url);
+      const passed = http.request(
+        url.replace(/^http:..hooks.example.com/, outside.origin),
+        { method, headers },
+        (answer) => {
+          response.writeHead(answer.statusCode ?? 502);
+          answer.pipe(response);
+        },
+      );
+      request.pipe(passed);
+    });
+    onTestFinished(() => {
+      proxy.close();
+    });
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    const { port } = proxy.address() as AddressInfo;
+    const { WEBHOOK_HOSTS } = receiverSettings(inside);
+    const site = await openSite([], {
+      WEBHOOK_HOSTS: `${WEBHOOK_HOSTS},http://hooks.example.com`,
+      ...{ NODE_USE_ENV_PROXY: '1', HTTP_PROXY: `http://127.0.0.1:${port}` },
+    });
+    await site.start('worker');
+    for (const origin of [inside.origin, 'http://hooks.example.com']) {
+      await untilWebhook(site, await submit(site, `${origin}/hook`), 'delivered');
+    }
+    expect(asked).toEqual(['http://hooks.example.com/hook']);
+    expect([inside, outside].map(({ received }) => received.length)).toEqual([1, 1]);
+    expect(outside.received[0]).toMatchObject({ isSigned: true, path: '/hook' });
+  },
+);
