@@ -14,6 +14,7 @@ import type { Plan } from './plan.js';
 import { makePodTemplate, nodeUser } from './pod.js';
 import { parseMemory, resources } from './quantity.js';
 import type { Values } from './values.js';
+import { secretVariables } from './variables.js';
 
 export const apiName = 'api';
 export const apiServicePort = 80;
@@ -134,6 +135,7 @@ function makeContainer(plan: Plan): IContainer {
     name: 'api',
     image: images.api,
     env: apiEnvironment(plan),
+    ...secretVariables(values),
     ports: [
       { name: 'http', containerPort: apiPort },
       { name: 'metrics', containerPort: sidePort },

@@ -2,11 +2,13 @@
 // the values add.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
+import { authoritiesEnvironment } from './authorities.js';
 import { keysEnvironment } from './keys.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisEnvironment } from './redis-place.js';
 import { telemetryEnvironment } from './telemetry.js';
 import type { Values } from './values.js';
+import { variablesOf } from './variables.js';
 import { webhookEnvironment } from './webhooks.js';
 
 export const apiPort = 8080;
@@ -90,7 +92,8 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     ...keysEnvironment(values),
     ...telemetryEnvironment(values, 'api'),
     ...webhookEnvironment(values),
-    ...fromSettings(values.api.settings),
+    ...ofBoth(values),
+    ...fromRecord(values.api.settings),
   ];
 }
 
@@ -101,10 +104,15 @@ export function workerEnvironment({ values }: Plan, planned: PlannedModel): IEnv
     { name: 'SHUTDOWN_MS', value: `${workerShutdownMs(planned)}` },
     ...redisEnvironment(values),
     ...telemetryEnvironment(values, 'worker'),
-    ...fromSettings(values.workers.settings),
+    ...ofBoth(values),
+    ...fromRecord(values.workers.settings),
   ];
 }
 
-function fromSettings(settings: Readonly<Record<string, string>>): IEnvVar[] {
-  return Object.entries(settings).map(([name, value]) => ({ name, value }));
+function ofBoth(values: Values): IEnvVar[] {
+  return [...authoritiesEnvironment(values), ...fromRecord(variablesOf(values))];
+}
+
+function fromRecord(variables: Readonly<Record<string, string>>): IEnvVar[] {
+  return Object.entries(variables).map(([name, value]) => ({ name, value }));
 }

@@ -1,6 +1,6 @@
 // Who may talk to whom. Everything is denied first. Then: the entrance reaches the API; API, workers and
 // KEDA reach Redis; all find names; workers that download reach the web; with OIDC, the API reaches the issuer;
-// with webhooks, their receivers; with Azure, API and workers reach its services; with telemetry, its receivers;
+// with webhooks, their receivers; with a proxy, API and workers reach it; with Azure, API and workers reach its services; with telemetry, its receivers;
 // scrapers reach the metrics.
 //
 // Probes come from the machine of a pod, which network policies do not concern.
@@ -17,6 +17,7 @@ import { portOf, tcp } from './ports.js';
 import { redisPlace, redisPort } from './redis-place.js';
 import { telemetryPorts } from './telemetry.js';
 import type { Values } from './values.js';
+import { toProxy } from './variables.js';
 import { toWebhooks } from './webhooks.js';
 
 export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] {
@@ -35,11 +36,17 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
         ...toAzure(values),
         ...toWebhooks(values),
         ...toTelemetry(values, 'api'),
+        ...toProxy(values),
       ],
     }),
     componentPolicy(values, 'worker', {
       ingress: fromMonitoring(values),
-      egress: [toRedis(values), ...toAzure(values), ...toTelemetry(values, 'worker')],
+      egress: [
+        toRedis(values),
+        ...toAzure(values),
+        ...toTelemetry(values, 'worker'),
+        ...toProxy(values),
+      ],
     }),
     ...(values.redis.kind === 'in-cluster' ? [allowToRedis(values)] : []),
     ...downloading.map(({ name }) => allowDownloads(values, name)),
@@ -64,9 +71,13 @@ function allowNames(values: Values): INetworkPolicy {
         to: [
           {
             ...inNamespace('kube-system'),
-            podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } },
+            podSelector: {
+              matchExpressions: [
+                { key: 'k8s-app', operator: 'In', values: ['kube-dns', 'node-local-dns'] },
+              ],
+            },
           },
-          // Caches of names on the machines themselves have link-local addresses.
+          // Caches of names on the machines have link-local addresses; where Cilium leads to them, they are pods as above.
           { ipBlock: { cidr: '169.254.0.0/16' } },
         ],
         ports: [

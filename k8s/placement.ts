@@ -64,10 +64,11 @@ function spotAffinity(spot: 'prefer' | 'only'): INodeAffinity {
     : { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, preference }] };
 }
 
-/** @param taint `key` or `key=value` */
+/**
+ * Tolerates a taint, whatever its effect.
+ * @param taint `key` or `key=value`
+ */
 function tolerate(taint: string): IToleration {
   const [key = '', value] = taint.split('=');
-  return value === undefined
-    ? { key, operator: 'Exists', effect: 'NoSchedule' }
-    : { key, operator: 'Equal', value, effect: 'NoSchedule' };
+  return value === undefined ? { key, operator: 'Exists' } : { key, operator: 'Equal', value };
 }

@@ -4,10 +4,10 @@ import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
+import { authoritiesVolume } from './authorities.js';
 import { sidePort } from './environment.js';
 import { vaultVolume } from './key-vault.js';
 import type { Component } from './names.js';
-import { caVolume } from './redis-place.js';
 import type { Values } from './values.js';
 
 export interface PodOptions {
@@ -44,7 +44,8 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
   const hasMetrics = component !== 'redis';
   const { pullSecret } = values.images;
   const vault = vaultVolume(values);
-  const ca = caVolume(values);
+  const authorities =
+    component === 'redis' ? { mounts: [], volumes: [] } : authoritiesVolume(values);
   return {
     metadata: {
       labels: { ...labels, ...(values.azure && { 'azure.workload.identity/use': 'true' }) },
@@ -83,7 +84,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
             ...(container.volumeMounts ?? []),
             { name: 'tmp', mountPath: '/tmp' },
             ...vault.mounts,
-            ...ca.mounts,
+            ...authorities.mounts,
           ],
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -96,7 +97,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
         ...volumes,
         { name: 'tmp', emptyDir: { sizeLimit: `${64 + temporaryMi}Mi` } },
         ...vault.volumes,
-        ...ca.volumes,
+        ...authorities.volumes,
       ],
     },
   };

@@ -22,6 +22,7 @@ import { checkRedis } from './redis-faults.js';
 import type { Refuse } from './refuse.js';
 import { sendsTelemetry } from './telemetry.js';
 import { type ModelValues, type Values, valuesSchema } from './values.js';
+import { checkVariables } from './variable-faults.js';
 
 /**
  * Reads the values and the models that they name.
@@ -41,6 +42,7 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     checkGpu(values, models, refuse);
     checkPython(values, models, refuse);
     checkSettings(values, refuse);
+    checkVariables(values, refuse);
     checkTelemetry(values, refuse);
     checkAzure(values, refuse);
     checkAks(values, refuse);
@@ -219,7 +221,10 @@ function checkSettings(values: Values, refuse: Refuse): void {
     const known = describeConfiguration(role).map(({ key }) => key);
     for (const key of Object.keys(settings)) {
       if (!known.includes(key)) {
-        refuse([section, 'settings', key], 'expected a key of docs/configuration.md');
+        refuse(
+          [section, 'settings', key],
+          'expected a key of docs/configuration.md; other variables belong into environment',
+        );
       } else if (ownSettings.has(key)) {
         refuse(
           [section, 'settings', key],

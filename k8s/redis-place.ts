@@ -2,8 +2,6 @@
 // refers to one Secret, which an operator creates or the Key Vault fills.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
-import type { IVolume } from 'kubernetes-models/v1/Volume';
-import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
 import {
   defaultPrefix,
   describeNode,
@@ -14,9 +12,10 @@ import {
 import type { Values } from './values.js';
 
 export const redisSecret = { name: 'redis', key: 'password' };
+/** The password of the Sentinels, in the same Secret, if they have one. */
+export const sentinelKey = 'sentinel-password';
 /** The certificate of a private authority, in a Secret that the values name. */
 export const caKey = 'ca.crt';
-const caFolder = '/run/redis-ca';
 export const redisServiceName = 'redis';
 export const redisPort = 6379;
 /** Azure Managed Redis listens with TLS only, and on this port only. */
@@ -97,23 +96,21 @@ export function caSecretOf({ redis }: Values): string | undefined {
   return redis.kind === 'external' ? redis.caSecret : undefined;
 }
 
-export function caVolume(values: Values): { volumes: IVolume[]; mounts: IVolumeMount[] } {
-  const secretName = caSecretOf(values);
-  if (secretName === undefined) return { volumes: [], mounts: [] };
-  return {
-    volumes: [{ name: 'redis-ca', secret: { secretName } }],
-    mounts: [{ name: 'redis-ca', mountPath: caFolder, readOnly: true }],
-  };
-}
-
 /** The environment of a process that uses Redis. */
 export function redisEnvironment(values: Values): IEnvVar[] {
-  const { url, prefix } = redisPlace(values);
-  const hasCa = caSecretOf(values) !== undefined;
+  const { url, prefix, kind } = redisPlace(values);
+  const { name } = redisSecret;
   return [
     { name: 'QUEUE_PREFIX', value: prefix },
     { name: 'REDIS_URL', value: url },
     { name: 'REDIS_PASSWORD', valueFrom: { secretKeyRef: { ...redisSecret } } },
-    ...(hasCa ? [{ name: 'NODE_EXTRA_CA_CERTS', value: `${caFolder}/${caKey}` }] : []),
+    ...(kind === 'sentinel'
+      ? [
+          {
+            name: 'REDIS_SENTINEL_PASSWORD',
+            valueFrom: { secretKeyRef: { name, key: sentinelKey, optional: true } },
+          },
+        ]
+      : []),
   ];
 }

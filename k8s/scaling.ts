@@ -13,7 +13,7 @@ import { type DayName, dayNames, type Scaling, type WarmTime } from '../shared/m
 import { makeKeys } from '../shared/redis/keys.js';
 import { modelLabels, workerSelector } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
-import { caKey, caSecretOf, redisPlace, redisSecret } from './redis-place.js';
+import { caKey, caSecretOf, redisPlace, redisSecret, sentinelKey } from './redis-place.js';
 import type { Values } from './values.js';
 
 type Trigger = IScaledObject['spec']['triggers'][number];
@@ -57,13 +57,17 @@ export function makeScaledObject(plan: Plan, planned: PlannedModel): IScaledObje
 export function makeTriggerAuthentication(values: Values): ITriggerAuthentication {
   const { namespace } = values;
   const caSecret = caSecretOf(values);
+  const { name, key } = redisSecret;
+  const hasSentinels = redisPlace(values).kind === 'sentinel';
   return {
     apiVersion: 'keda.sh/v1alpha1',
     kind: 'TriggerAuthentication',
     metadata: { name: authenticationName, namespace },
     spec: {
       secretTargetRef: [
-        { parameter: 'password', name: redisSecret.name, key: redisSecret.key },
+        { parameter: 'password', name, key },
+        // Without such a key, KEDA asks the Sentinels without a password.
+        ...(hasSentinels ? [{ parameter: 'sentinelPassword', name, key: sentinelKey }] : []),
         ...(caSecret === undefined ? [] : [{ parameter: 'ca', name: caSecret, key: caKey }]),
       ],
     },

@@ -45,12 +45,12 @@ const labelValue = z
   .refine(isLabelValue, 'expected letters, digits, -, _ and ., 63 characters at most');
 const labels = z.record(labelKey, labelValue);
 const annotations = z.record(labelKey, z.string());
-/** Tolerations are for NoSchedule alone, so an effect is not said. */
+/** Tolerations are for every effect, so an effect is not said. */
 const taint = z.string().superRefine((text, context) => {
   const [key = '', value = '', ...more] = text.split('=');
   if (isLabelKey(key) && isLabelValue(value) && more.length === 0) return;
   context.addIssue(
-    'expected key or key=value, without an effect behind a colon: that of the taint is NoSchedule',
+    'expected key or key=value, without an effect behind a colon, since every effect is tolerated',
   );
 });
 const setting = z
@@ -60,10 +60,27 @@ const setting = z
   )
   .transform(String);
 const settings = z
-  .record(z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'expected a key of docs/configuration.md'), setting)
+  .record(
+    z
+      .string()
+      .regex(
+        /^[A-Z][A-Z0-9_]*$/,
+        'expected a key of docs/configuration.md; other variables belong into environment',
+      ),
+    setting,
+  )
   .prefault({});
 
 type Settings = z.output<typeof settings>;
+
+const variables = z
+  .record(
+    z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of a variable, such as NO_PROXY'),
+    setting,
+  )
+  .prefault({});
 
 const imagesSchema = z.strictObject({
   api: image,
@@ -237,6 +254,13 @@ export const valuesSchema = z.strictObject({
     })
     .prefault({}),
   workers: z.strictObject({ settings }).prefault({}),
+  environment: variables.describe('Variables of API and workers that are no settings.'),
+  environmentSecret: objectName
+    .optional()
+    .describe('A Secret whose keys are further variables of API and workers.'),
+  authoritiesConfigMap: objectName
+    .optional()
+    .describe('A ConfigMap with the certificates of private authorities under ca.crt.'),
   nodes: z
     .strictObject({ cpu: nodesSchema.prefault({}), gpu: nodesSchema.optional() })
     .prefault({}),

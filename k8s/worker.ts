@@ -16,6 +16,7 @@ import type { Plan, PlannedModel } from './plan.js';
 import { makePodTemplate, nodeUser } from './pod.js';
 import { resources } from './quantity.js';
 import type { Values } from './values.js';
+import { secretVariables } from './variables.js';
 
 /** Where the images keep downloads. */
 const cacheFolder = '/var/cache/scoreline';
@@ -109,6 +110,7 @@ function makeContainer(plan: Plan, planned: PlannedModel): IContainer {
     name: 'worker',
     image: imageOf(planned, images),
     env: workerEnvironment(plan, planned),
+    ...secretVariables(plan.values),
     ports: [{ name: 'probes', containerPort: sidePort }],
     resources: {
       requests: { ...ofModel.requests, ...gpu },

@@ -80,8 +80,9 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     }
   });
 
-  test('KEDA and all processes trust the authority of Redis', () => {
-    const { caSecret } = (changes as { redis?: { caSecret?: string } }).redis ?? {};
+  test('KEDA trusts the authority of Redis, and all processes that of the values, or else of Redis', () => {
+    const { redis, authoritiesConfigMap } = cluster.plan.values;
+    const caSecret = redis.kind === 'external' ? redis.caSecret : undefined;
     const { secretTargetRef } = cluster.get('TriggerAuthentication', 'redis').spec;
     const known = secretTargetRef.filter(({ parameter }: Loaded) => parameter === 'ca');
     expect(known.map(({ name, key }: Loaded) => `${name}/${key}`)).toEqual(
@@ -90,10 +91,11 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     for (const { spec } of cluster.templates) {
       const [{ env = [], volumeMounts }] = spec.containers;
       const file = env.find(({ name }: Loaded) => name === 'NODE_EXTRA_CA_CERTS')?.value;
-      const volume = spec.volumes.find(({ name }: Loaded) => name === 'redis-ca');
-      const mount = volumeMounts.find(({ name }: Loaded) => name === 'redis-ca');
-      expect(volume?.secret.secretName).toBe(caSecret);
-      expect(file).toBe(caSecret === undefined ? undefined : `${mount.mountPath}/ca.crt`);
+      const volume = spec.volumes.find(({ name }: Loaded) => name === 'authorities');
+      const mount = volumeMounts.find(({ name }: Loaded) => name === 'authorities');
+      expect(volume?.configMap?.name).toBe(authoritiesConfigMap);
+      expect(volume?.secret?.secretName).toBe(authoritiesConfigMap ? undefined : caSecret);
+      expect(file).toBe(volume && `${mount.mountPath}/ca.crt`);
     }
   });
 
@@ -157,7 +159,7 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       }
       for (const volume of spec.volumes) {
         const [kind] = Object.keys(volume).filter((key) => key !== 'name');
-        expect(['emptyDir', 'persistentVolumeClaim', 'csi', 'secret']).toContain(kind);
+        expect(['emptyDir', 'persistentVolumeClaim', 'csi', 'secret', 'configMap']).toContain(kind);
       }
     }
   });
@@ -363,7 +365,7 @@ describe('a model on a GPU', () => {
 
 describe('spot machines', () => {
   const spot = { key: 'kubernetes.azure.com/scalesetpriority', value: 'spot' };
-  const tolerated = { ...spot, operator: 'Equal', effect: 'NoSchedule' };
+  const tolerated = { ...spot, operator: 'Equal' };
 
   test('are preferred by workers that may use them', () => {
     const { spec } = templateOf(generate(variants['spot machines preferred']), large);
@@ -385,9 +387,7 @@ describe('spot machines', () => {
     for (const name of ['api', 'redis']) {
       const { spec } = templateOf(cluster, name);
       expect(spec.affinity).toBeUndefined();
-      expect(spec.tolerations).toEqual([
-        { key: 'batch', operator: 'Exists', effect: 'NoSchedule' },
-      ]);
+      expect(spec.tolerations).toEqual([{ key: 'batch', operator: 'Exists' }]);
     }
   });
 });
@@ -505,6 +505,62 @@ describe('Redis', () => {
     for (const { metadata } of cluster.of('ServiceAccount')) {
       expect(metadata.annotations['azure.workload.identity/client-id']).toBe(azure.clientId);
     }
+  });
+});
+
+describe('variables that are no settings', () => {
+  const cluster = generate(variants['a proxy and private authorities']);
+  const roles = ['api', small] as const;
+
+  test('come to API and workers, from the values and from a Secret', () => {
+    for (const name of roles) {
+      const { envFrom } = container(cluster, name);
+      expect(environmentOf(cluster, name)).toMatchObject({ NO_PROXY: '.svc', THRESHOLD: '0.5' });
+      expect(envFrom).toEqual([{ secretRef: { name: 'proxy-user' } }]);
+    }
+  });
+
+  test('name a proxy, which Node then takes and the network lets through', () => {
+    for (const name of roles) {
+      expect(environmentOf(cluster, name).NODE_USE_ENV_PROXY).toBe('1');
+      expect(environmentOf(generate(), name).NODE_USE_ENV_PROXY).toBeUndefined();
+    }
+    const portsOf = ({ get }: Cluster, name: string) =>
+      get('NetworkPolicy', name).spec.egress.flatMap(({ ports }: Loaded) =>
+        ports.map(({ port }: Loaded) => port),
+      );
+    for (const policy of ['api', 'worker']) {
+      expect(portsOf(cluster, policy)).toContain(3128);
+      expect(portsOf(generate(), policy)).not.toContain(3128);
+    }
+  });
+});
+
+describe('names', () => {
+  test('are asked for at the pods of the cluster, at caches on its machines, and at no others', () => {
+    const [{ to, ports }] = generate().get('NetworkPolicy', 'names').spec.egress;
+    const [{ namespaceSelector, podSelector }, { ipBlock }] = to;
+    expect(namespaceSelector.matchLabels['kubernetes.io/metadata.name']).toBe('kube-system');
+    expect(podSelector.matchExpressions).toEqual([
+      { key: 'k8s-app', operator: 'In', values: ['kube-dns', 'node-local-dns'] },
+    ]);
+    expect(ipBlock.cidr).toBe('169.254.0.0/16');
+    expect(ports.map(({ port }: Loaded) => port)).toEqual([53, 53]);
+  });
+});
+
+describe('Sentinels', () => {
+  test('may have a password in the Secret of Redis, for all processes and KEDA', () => {
+    const cluster = generate(variants['Redis behind Sentinels']);
+    const secret = { name: 'redis', key: 'sentinel-password' };
+    for (const name of ['api', small]) {
+      expect(container(cluster, name).env).toContainEqual({
+        name: 'REDIS_SENTINEL_PASSWORD',
+        valueFrom: { secretKeyRef: { ...secret, optional: true } },
+      });
+    }
+    const { secretTargetRef } = cluster.get('TriggerAuthentication', 'redis').spec;
+    expect(secretTargetRef).toContainEqual({ parameter: 'sentinelPassword', ...secret });
   });
 });
 

@@ -134,6 +134,20 @@ export const variants: Record<string, Record<string, unknown>> = {
       caSecret: 'redis-authority',
     },
   },
+  'a proxy and private authorities': {
+    redis: {
+      kind: 'external',
+      url: 'rediss://redis.example.com:6380',
+      caSecret: 'redis-authority',
+    },
+    authoritiesConfigMap: 'authorities',
+    environmentSecret: 'proxy-user',
+    environment: {
+      HTTPS_PROXY: 'http://$(PROXY_USER):$(PROXY_PASSWORD)@proxy.example.com:3128',
+      NO_PROXY: '.svc',
+      THRESHOLD: 0.5,
+    },
+  },
   'Redis behind Sentinels': {
     redis: {
       kind: 'external',

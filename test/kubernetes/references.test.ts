@@ -190,12 +190,14 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     const text = JSON.stringify(cluster.objects);
     const names = [...text.matchAll(/"secretKeyRef":\{"name":"([^"]+)","key":"([^"]+)"/g)];
     for (const [, name, key] of names) {
-      expect(['redis.password', 'webhooks.secrets']).toContain(`${name}.${key}`);
+      expect(['redis.password', 'redis.sentinel-password', 'webhooks.secrets']).toContain(
+        `${name}.${key}`,
+      );
     }
     for (const { spec } of of('TriggerAuthentication')) {
       const [password, ...others] = spec.secretTargetRef;
       expect(password).toEqual({ parameter: 'password', name: 'redis', key: 'password' });
-      for (const { parameter } of others) expect(parameter).toBe('ca');
+      for (const { parameter } of others) expect(['ca', 'sentinelPassword']).toContain(parameter);
     }
     for (const { metadata, spec } of of('SecretProviderClass')) {
       expect(spec.secretObjects[0]).toMatchObject({

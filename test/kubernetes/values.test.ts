@@ -101,12 +101,10 @@ describe('wrong values', () => {
       [{ redis: { kind: 'external', url: 'redis://redis.example.com', caSecret: 'ca' } }],
     'redis.url: expected a URL as for REDIS_URL; it has no name of a primary. Write it behind the hosts, such as /mymaster; got "redis+sentinel://one,two"':
       [{ redis: { kind: 'external', url: 'redis+sentinel://one,two' } }],
-    'api.settings.QUEUE_ITEM_MAX: expected a key of docs/configuration.md; got 5': [
-      { api: { settings: { QUEUE_ITEM_MAX: 5 } } },
-    ],
-    'workers.settings.BODY_BYTES_MAX: expected a key of docs/configuration.md; got 5': [
-      { workers: { settings: { BODY_BYTES_MAX: 5 } } },
-    ],
+    'api.settings.QUEUE_ITEM_MAX: expected a key of docs/configuration.md; other variables belong into environment; got 5':
+      [{ api: { settings: { QUEUE_ITEM_MAX: 5 } } }],
+    'workers.settings.BODY_BYTES_MAX: expected a key of docs/configuration.md; other variables belong into environment; got 5':
+      [{ workers: { settings: { BODY_BYTES_MAX: 5 } } }],
     'api.settings.LOG_LEVEL: expected one of "trace"|"debug"|"info"|"warn"|"error"|"silent"; got "loud"':
       [{ api: { settings: { LOG_LEVEL: 'loud' } } }],
     'api.settings.BODY_BYTES_MAX: expected at most BODIES_BYTES_MAX, or the largest body is never admitted; got 300000000':
@@ -152,7 +150,7 @@ describe('wrong values', () => {
     ),
     ...Object.fromEntries(
       ['sku=gpu:NoSchedule', 'gpu:NoSchedule', 'a b', 'sku=gpu=1'].map((taint) => [
-        `nodes.gpu.taints.0: expected key or key=value, without an effect behind a colon: that of the taint is NoSchedule; got "${taint}"`,
+        `nodes.gpu.taints.0: expected key or key=value, without an effect behind a colon, since every effect is tolerated; got "${taint}"`,
         [{ nodes: { gpu: { ...gpuNodes.gpu, taints: [taint] } } }],
       ]),
     ),
@@ -166,9 +164,8 @@ describe('wrong values', () => {
       [{ images: { ...images, api: 'registry.example.com/Team/api:1.2.3-RC' } }],
     'entrance.certificate.secret: expected lower-case letters, digits, - and ., 253 characters at most; got "TLS"':
       [{ entrance: { kind: 'gateway', certificate: { secret: 'TLS' } } }],
-    'api.settings.auth: expected a key of docs/configuration.md; got "keys"': [
-      { api: { settings: { auth: 'keys' } } },
-    ],
+    'api.settings.auth: expected a key of docs/configuration.md; other variables belong into environment; got "keys"':
+      [{ api: { settings: { auth: 'keys' } } }],
     'models.0.name: expected a model for a device that the images have, cpu or cuda; its manifest says tensorrt; got "tensor"':
       [{ models: [{ name: 'tensor' }] }],
     'models.0.name: expected a model for a device that the images have, cpu or cuda; its manifest says tensorrt; got "eager"':
@@ -213,6 +210,21 @@ describe('wrong values', () => {
       [{ api: { settings: { AUTH: ['keys', 'oidc'] } } }],
     'workers.settings.MODEL_CACHE_DIR: expected a key that the manifests do not set themselves; got "/tmp/models"':
       [{ workers: { settings: { MODEL_CACHE_DIR: '/tmp/models' } } }],
+    'environment.HTTPS_PROXY: expected the address of a proxy, such as http://proxy.example.com:3128; got "proxy.example.com:3128"':
+      [{ environment: { HTTPS_PROXY: 'proxy.example.com:3128' } }],
+    'environment.http_proxy: expected no password in it, because manifests are no secret; write $(PROXY_PASSWORD), and put PROXY_PASSWORD into the Secret that environmentSecret names; got "http://me:secret@proxy.example.com"':
+      [{ environment: { http_proxy: 'http://me:secret@proxy.example.com' } }],
+    'environment.NODE_EXTRA_CA_CERTS: expected none; authoritiesConfigMap is the key for it; got "/ca.crt"':
+      [{ environment: { NODE_EXTRA_CA_CERTS: '/ca.crt' } }],
+    'environment.REDIS_URL: expected a variable that the manifests do not set themselves; got "redis://x"':
+      [{ environment: { REDIS_URL: 'redis://x' } }],
+    'environment.LOG_LEVEL: expected a variable that is no setting of Scoreline; settings belong into api.settings and workers.settings, where they are checked; got "warn"':
+      [{ environment: { LOG_LEVEL: 'warn' } }],
+    'environment.no proxy: expected the name of a variable, such as NO_PROXY; got "x"': [
+      { environment: { 'no proxy': 'x' } },
+    ],
+    'api.settings.HTTPS_PROXY: expected a key of docs/configuration.md; other variables belong into environment; got "http://x"':
+      [{ api: { settings: { HTTPS_PROXY: 'http://x' } } }],
     'telemetry.share: expected connectionStringSecret or otlp with it, because nothing is sent without a receiver; got 0.5':
       [{ telemetry: { share: 0.5 } }],
     'azure.tenantId: expected a UUID; got "me"': [
