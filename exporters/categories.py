@@ -6,9 +6,10 @@ from onnx import TensorProto
 from onnx.helper import make_node, make_tensor_value_info
 
 from program import note
-from scikit_converters import GAP
 from value_names import name_values
 
+# What a missing text is in a network. skl2onnx writes `nan`, which can be a text.
+GAP = "<missing>"
 # So many names of categories show which column they belong to.
 NOTED_MAX = 5
 

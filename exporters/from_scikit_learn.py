@@ -9,6 +9,7 @@ A pipeline that begins with a text vectorizer takes texts. One that begins with 
 column. Any other model takes one matrix of numbers.
 """
 
+import re
 import sys
 import warnings
 
@@ -28,16 +29,19 @@ from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import KNNImputer
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
+from sklearn.neighbors import RadiusNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
+from categories import GAP
 from comparison import compare, difference, rows_of
 from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
-from scikit_converters import GAP, is_gap, replace_converters
+from scikit_converters import is_gap, replace_converters
 from scikit_inputs import Table, Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
 from scikit_steps import first_step, fitted_in, steps_of
@@ -99,6 +103,8 @@ def load(file):
             f"{warning.original_sklearn_version}. Export it with the Python of its training: --python PATH"
         )
     except ModuleNotFoundError as error:
+        if error.name == "catboost":
+            refuse_catboost(file)
         fail(
             f"expected a pickle that needs no package but scikit-learn, XGBoost and LightGBM; {file} needs {error.name}. "
             f"Export it with the Python of its training: --python PATH. {OTHERWISE}"
@@ -110,10 +116,19 @@ def load(file):
             f"expected a pickle of XGBoost {sys.modules['xgboost'].__version__}; {file} was written by an older one. "
             "Export it with the Python of its training: --python PATH"
         )
+    if any(type(step).__module__.startswith("catboost.") for step in steps_of(model)):
+        refuse_catboost(file)
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):
         what = f"{type(model).__module__}.{type(model).__name__}"
         fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {what}. {OTHERWISE}")
     return model
+
+
+def refuse_catboost(file):
+    fail(
+        f"expected a pickle of scikit-learn, XGBoost or LightGBM; {file} has a model of CatBoost. Of CatBoost, add the file of "
+        f'model.save_model("model.cbm"), and train it without steps before it. {OTHERWISE}'
+    )
 
 
 def prepare(model):
@@ -130,6 +145,9 @@ def prepare(model):
         if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
     refuse_hashes(model)
+    refuse_searches(model)
+    refuse_native_categories(model)
+    refuse_inner_targets(model)
     refuse_weights(model)
     refuse_indicators(model)
     refuse_one_class(model)
@@ -145,6 +163,36 @@ def refuse_hashes(model):
     """The hashes of words are no operator of ONNX."""
     if any(isinstance(step, HashingVectorizer) for step in steps_of(model)):
         fail(f"expected a TfidfVectorizer or CountVectorizer for texts; got a HashingVectorizer, which ONNX does not have. {OTHERWISE}")
+
+
+def refuse_searches(model):
+    """The networks of these end at a division by 0 in ONNX Runtime, and at a row without a neighbour."""
+    for step in fitted_in(model):
+        if isinstance(step, KNNImputer):
+            fail(f"expected gaps that a SimpleImputer fills; got a KNNImputer, whose network ends ONNX Runtime. Train it with another imputer. {OTHERWISE}")
+        if isinstance(step, (RadiusNeighborsClassifier, RadiusNeighborsRegressor)):
+            counted = type(step).__name__.replace("Radius", "K")
+            fail(f"expected as many neighbours of each row; got a {type(step).__name__}, which takes those within a radius. Train a {counted}. {OTHERWISE}")
+
+
+def refuse_native_categories(model):
+    """skl2onnx takes the numbers of categories for sizes."""
+    for step in fitted_in(model):
+        if np.any(getattr(step, "is_categorical_", None)):
+            fail(
+                f"expected columns of numbers; {type(step).__name__} was trained with categorical_features, which skl2onnx does not export. Encode "
+                f"them by a OneHotEncoder in a ColumnTransformer, and train with categorical_features=None; or train LightGBM or XGBoost, alone. {OTHERWISE}"
+            )
+
+
+def refuse_inner_targets(model):
+    """A target is turned back behind the whole network."""
+    for step in fitted_in(model):
+        if isinstance(step, TransformedTargetRegressor):
+            fail(
+                f"expected a TransformedTargetRegressor around the whole model; got one in a {type(model).__name__}. "
+                f"Put it around that, and train again. {OTHERWISE}"
+            )
 
 
 def refuse_weights(model):
@@ -251,7 +299,7 @@ def convert(model, inputs, rows, expected):
             declare_outputs(network, outputs, len(rows))
             apart = difference(floats(outputs), expected)
         except Exception as error:  # skl2onnx and ONNX Runtime have several classes of errors, and texts of several paragraphs
-            reason = " ".join(str(error).split())[:400]
+            reason = reason_of(error)
             continue
         if best is None or apart < least:
             best, least = (network, is_wide), apart
@@ -262,6 +310,13 @@ def convert(model, inputs, rows, expected):
         fail(f"expected a model that skl2onnx can export; {reason}. {OTHERWISE}")
     network, inputs.is_wide = best
     return network
+
+
+def reason_of(error):
+    """Returns what skl2onnx or ONNX Runtime says, in a line. Of a class that it does not know, skl2onnx says little, or what it wants done."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"^(?:Unable to find a \w+ calculator for type '?)?<class '[\w.]*?(\w+)'>", text)
+    return f"it has no converter for {unknown[1]}" if unknown else text[:400]
 
 
 def name_inputs(network, names):

@@ -20,6 +20,8 @@ from trees import TOWARDS_ZERO, make_whole
 SPARSE = set()
 # LightGBM parts what is missing from all numbers by a larger one.
 NUMBERS_MAX = 1e300
+# It parts 0 from other numbers by one as small as this. A sample around that would know no other number.
+ZERO = 1e-30
 # How a booster is written to a file of its own
 WRITTEN = {"xgboost": 'model.save_model("model.json")', "lightgbm": 'model.booster_.save_model("model.txt")'}
 
@@ -146,4 +148,5 @@ def splits(step):
     booster = step.booster_
     table = booster.trees_to_dataframe()
     limits = pd.to_numeric(table["threshold"], errors="coerce")
+    limits = limits.mask(limits.abs() < ZERO, 0.0)
     return [limits[(table["split_feature"] == name) & (limits.abs() < NUMBERS_MAX)].to_numpy() for name in booster.feature_name()]

@@ -16,10 +16,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import FunctionTransformer, Normalizer, PolynomialFeatures
 
+from categories import GAP
 from scikit_texts import replace_converter, replace_text_converters, writers
-
-# What a missing text is in a network. skl2onnx writes `nan`, which can be a text.
-GAP = "<missing>"
 
 
 def replace_converters():

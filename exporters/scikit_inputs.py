@@ -7,11 +7,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import Pipeline
 
-from categories import describe_column, feeds_of, gap_of, table_of, take_names
+from categories import GAP, describe_column, feeds_of, gap_of, table_of, take_names
 from comparison import largest_apart, rows_of
 from program import OTHERWISE, fail
 from scikit_boosters import lists_of, package_of
-from scikit_converters import GAP, is_gap
+from scikit_converters import is_gap
 from scikit_rows import ROWS, around
 from scikit_steps import first_step, steps_before_change, steps_of, uses_of
 from scikit_texts import hint_of_texts, sample_texts
@@ -30,7 +30,7 @@ def describe_inputs(model):
     inputs = Matrix(model)
     for step in inputs.steps:
         has_texts = any(np.asarray(values).dtype.kind in "OUS" for values in getattr(step, "categories_", []))
-        if has_texts or getattr(step, "is_categorical_", None) is not None:
+        if has_texts:
             fail(
                 f"expected a matrix of numbers; {type(step).__name__} was trained with categories. "
                 f"Encode them with a ColumnTransformer at the beginning of a pipeline, and train again. {OTHERWISE}"

@@ -32,13 +32,13 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, RidgeClassifierCV
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -53,6 +53,7 @@ from sklearn.preprocessing import (
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
+    SplineTransformer,
     StandardScaler,
     TargetEncoder,
 )
@@ -301,6 +302,21 @@ def of_numbers():
     search = GridSearchCV(make_pipeline(steps, LogisticRegression()), {"logisticregression__C": [1]}, cv=2)
     yield "searched columns", search.fit(ROWS, CLASSES), ROWS
     yield "quadratic", QuadraticDiscriminantAnalysis().fit(NUMBERS, CLASSES), NUMBERS
+    gaps = NUMBERS.mask(np.random.default_rng(2).random(NUMBERS.shape) < 0.1)
+    yield "neighbours fill gaps", make_pipeline(KNNImputer(), LogisticRegression()).fit(gaps, CLASSES), None
+    steps = ColumnTransformer([("gaps", KNNImputer(), ["a b", "a_b"]), ("kinds", OneHotEncoder(), ["ä"])])
+    yield "neighbours fill columns", make_pipeline(steps, LogisticRegression()).fit(ROWS, CLASSES), None
+    yield "neighbours within a radius", RadiusNeighborsClassifier(outlier_label="most_frequent").fit(NUMBERS, CLASSES), None
+    yield "scaled neighbours within a radius", make_pipeline(StandardScaler(), RadiusNeighborsRegressor()).fit(NUMBERS, WAVES[:200]), None
+    steps = ColumnTransformer([("kinds", OrdinalEncoder(), ["ä"])], remainder="passthrough")
+    yield "native categories", make_pipeline(steps, HistGradientBoostingClassifier(max_iter=5, categorical_features=[0])).fit(ROWS, CLASSES), None
+    of_kinds = ROWS.assign(ä=ROWS["ä"].astype("category"))
+    yield "native categories of pandas", HistGradientBoostingClassifier(max_iter=5).fit(of_kinds, CLASSES), None
+    inner = TransformedTargetRegressor(LinearRegression(), func=np.log, inverse_func=np.exp)
+    positive = np.exp(NUMBERS["a b"])
+    yield "targets in a vote", VotingRegressor([("first", inner), ("second", LinearRegression())]).fit(NUMBERS, positive), None
+    yield "targets in bags", BaggingRegressor(inner, n_estimators=2).fit(NUMBERS, positive), None
+    yield "steps without a converter", make_pipeline(SplineTransformer(), LogisticRegression()).fit(NUMBERS, CLASSES), None
     yield "texts in a matrix", make_pipeline(OneHotEncoder(), LogisticRegression()).fit(ROWS[["ä"]], CLASSES), ROWS[["ä"]]
 
 
@@ -342,6 +358,8 @@ def boosters():
     yield "XGBoost of Booleans", XGBRegressor(**xgboost).fit(of_kinds[["a", "label"]], number), of_kinds[["a", "label"]]
     unknown = of_kinds.assign(ä=of_kinds["ä"].cat.rename_categories({"y": "unknown"}))
     yield "LightGBM of pandas' categories", LGBMClassifier(**lightgbm).fit(of_kinds, CLASSES), unknown
+    signs = pd.DataFrame(np.random.default_rng(2).integers(-1, 2, (200, 2)), columns=["a", "b"])
+    yield "LightGBM of signs", LGBMRegressor(**lightgbm).fit(signs, 2 * signs["a"] + 3 * (signs["b"] == 0)), signs
     turned = TransformedTargetRegressor(LGBMRegressor(**lightgbm), func=np.log, inverse_func=np.exp)
     yield "a target of pandas' categories", turned.fit(of_kinds, np.exp(number)), of_kinds
     umlauts = of_kinds.assign(ä=of_kinds["ä"].cat.rename_categories({"y": "ü"}))

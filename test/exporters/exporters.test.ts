@@ -84,7 +84,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'capitals with a dot':
         'ONNX Runtime has another lower case of İ: lower the texts yourself, for the training',
       'imputed texts and numbers': 'expected texts as the categories of a_b; got [',
-      'a package that is not here': 'no package but scikit-learn, XGBoost and LightGBM; ',
+      'a package that is not here': 'Of CatBoost, add the file of model.save_model(',
       'XGBoost of categories beyond ASCII': 'add that file',
       'LightGBM of ordered categories': 'by model.booster_.save_model("model.txt"), and add',
       'LightGBM of categories, calibrated': 'the LGBMClassifier in a CalibratedClassifierCV was',
@@ -111,6 +111,15 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'steps at one float': 'expected a calibration of scores that floats tell apart; that of a',
       'a target of cubes': 'got the inverse function cbrt. It can be',
       'a target of quantiles': "got QuantileTransformer(n_quantiles=20, output_distribution='n",
+      'neighbours fill gaps': 'got a KNNImputer, whose network ends ONNX Runtime',
+      'neighbours fill columns': 'got a KNNImputer, whose network ends ONNX Runtime',
+      'neighbours within a radius': 'within a radius. Train a KNeighborsClassifier',
+      'scaled neighbours within a radius': 'within a radius. Train a KNeighborsRegressor',
+      'native categories': 'Classifier was trained with categorical_features, which skl2onnx does',
+      'native categories of pandas': 'was trained with categorical_features, which skl2onnx does',
+      'targets in a vote': 'around the whole model; got one in a VotingRegressor. Put it around',
+      'targets in bags': 'around the whole model; got one in a BaggingRegressor. Put it around',
+      'steps without a converter': 'it has no converter for SplineTransformer. It can be',
       'texts in a matrix': 'OneHotEncoder was trained with categories. Encode them with',
     };
     for (const [name, reason] of Object.entries(refusals)) {
@@ -121,7 +130,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(47);
+    expect(scored).toHaveLength(48);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }
@@ -229,7 +238,8 @@ describe.skipIf(table === undefined)('every framework', () => {
     const photographs = path.join(root, 'test/photographs/preprocessed');
     const program = `train_${framework.replaceAll('-', '_')}.py`;
     const parameters = /keras|pytorch/.test(framework) ? [folder, photographs] : [folder];
-    const packages = `exporters/${/keras|pytorch/.test(framework) ? framework : 'scikit-learn'}.txt`;
+    const hasOwn = /catboost|keras|pytorch/.test(framework);
+    const packages = `exporters/${hasOwn ? framework : 'scikit-learn'}.txt`;
     expect(await train(packages, program, parameters)).toBe(0);
     if (framework !== 'scikit-learn') {
       expect(await train(packages, `check_${framework}.py`, [directory])).toBe(0);
