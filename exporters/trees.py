@@ -22,13 +22,15 @@ TOWARDS_ZERO = [
 ODD = [0.0, -0.0, 1e-36, -1e-36, 1e30, -1e30]
 
 
-def finish(network, path, columns, rows, predict, categories, whole, lists):
+def finish(network, path, columns, rows, predict, categories=(), whole=(), lists=None, labels=None, output=None):
     """Compares a network with its booster, and saves it as a table of these columns.
 
     predict     answers to a matrix, and to a DataFrame with pandas' categories
     categories  the places of the columns that hold numbers of categories
     whole       how the booster makes whole numbers of those: TOWARDS_ZERO or DOWN
     lists       the names of the categories by the places of their columns, of those that can be told
+    labels      the names of the classes, if the file has them
+    output      the section of the manifest; a network of one output is a regression without it
     """
     make_whole(network, [at in categories for at in range(len(columns))], whole)
     rng = np.random.default_rng(3)
@@ -37,8 +39,8 @@ def finish(network, path, columns, rows, predict, categories, whole, lists):
         odd[:, at] = rows[:, at] + rng.choice([0, 0.3, 0.9, -0.9, 1000, -1000], len(rows))
     rows = np.concatenate([rows, odd.astype(np.float32)])
     # The converters declare that there is one label, whatever the number of rows.
-    for output in network.graph.output:
-        output.type.tensor_type.shape.dim[0].dim_param = "N"
+    for value in network.graph.output:
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
     compare(scores(network, rows), align(predict(rows)), f"{len(rows)} rows")
     gaps = np.where(np.random.default_rng(2).random(rows.shape) < 0.2, np.nan, rows).astype(np.float32)
     if difference(scores(network, gaps), align(predict(gaps))) < 1e-4:
@@ -50,9 +52,10 @@ def finish(network, path, columns, rows, predict, categories, whole, lists):
         table = table_of(rows, names, lists)
         found = floats(run(network, feeds_of(table, lists)))
         compare(align(found), align(predict(table)), f"{len(rows)} rows with names of categories")
-    is_classifier = len(network.graph.output) > 1
     manifest = {"input": {"kind": "table", "columns": columns}}
-    save(network, path, manifest=manifest if is_classifier else {**manifest, "output": {"kind": "regression"}})
+    if output is None and len(network.graph.output) == 1:
+        output = {"kind": "regression"}
+    save(network, path, labels=labels, manifest={**manifest, "output": output} if output else manifest)
 
 
 def make_whole(network, is_category, whole):

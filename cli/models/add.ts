@@ -208,6 +208,7 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     return {
       ...{ name, description, file, settings, values: dressed.values, guess: dressed.guess },
       example: told && isLeftAs(told, wishes) ? exampleOf(told, guessed) : undefined,
+      areScoresTold: ['activation', 'threshold'].some((key) => key in (told?.output ?? {})),
       source: {
         ...network,
         ...(externalData.length > 0 && { externalData }),
@@ -398,10 +399,7 @@ async function writeManifest(
   writeFileSync(file, formatManifest(draft));
   const model = modelIn(directory, draft.name);
   const { activation, threshold } = sectionOf(draft.settings, 'output');
-  // An exporter knows what the scores are.
-  const { output } = draft.guess;
-  const isTold = output.activation !== 'none' || output.threshold !== undefined;
-  const isSet = isTold || activation !== undefined || threshold !== undefined;
+  const isSet = draft.areScoresTold || activation !== undefined || threshold !== undefined;
   if (model.manifest.output.kind !== 'classification' || isSet) return;
   const scorer = await loadScorer(model, makeLogger({ role: 'add', level: 'silent' }));
   try {

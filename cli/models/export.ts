@@ -52,6 +52,10 @@ const exporters: Readonly<Record<Exclude<Format, 'onnx'>, Exporter>> = {
     what: 'a model of XGBoost',
     ...{ program: 'from_xgboost.py', packages: 'scikit-learn.txt', runsCode: false },
   },
+  catboost: {
+    what: 'a model of CatBoost',
+    ...{ program: 'from_catboost.py', packages: 'catboost.txt', runsCode: false },
+  },
 };
 
 const codeWarning = 'Reading it runs the code in it, so export only files whose origin you trust.';

@@ -13,7 +13,8 @@ export type Format =
   | 'keras'
   | 'saved-model'
   | 'lightgbm'
-  | 'xgboost';
+  | 'xgboost'
+  | 'catboost';
 
 const headBytes = 256;
 
@@ -29,6 +30,7 @@ const heads: readonly [head: RegExp, format: Format | Unserved][] = [
   [/^74726565(0d)?0a/, 'lightgbm'],
   // "{" and soon after it "learner", in JSON or UBJSON
   [/^(09|0a|0d|20)*7b(..){0,64}?6c6561726e6572/, 'xgboost'],
+  [/^43424d31/, 'catboost'],
   [
     /^.{8}54464c33/,
     {
@@ -39,14 +41,6 @@ const heads: readonly [head: RegExp, format: Format | Unserved][] = [
   [
     /^.{8}4f52544d/,
     { what: 'a network in the ORT format', remedy: 'Add the ONNX file that it was made from' },
-  ],
-  [
-    /^43424d31/,
-    {
-      what: 'a model of CatBoost',
-      remedy:
-        'Of a regressor of numbers, add what model.save_model("model.onnx", format="onnx") writes; that of a classifier has no matrix of scores',
-    },
   ],
   [
     /^47475546/,
@@ -108,7 +102,7 @@ function formatOfFile(file: string): Format | Unserved {
   return {
     what: `of no format known here; it begins with ${showBytes(head)}`,
     remedy:
-      'Known are ONNX, pickles of scikit-learn, .pt2 and .pt of PyTorch, .keras, .h5, SavedModel folders, text files of LightGBM, .json and .ubj of XGBoost',
+      'Known are ONNX, pickles of scikit-learn, .pt2 and .pt of PyTorch, .keras, .h5, SavedModel folders, text files of LightGBM, .json and .ubj of XGBoost, .cbm of CatBoost',
   };
 }
 

@@ -76,7 +76,7 @@ export function guess(given: Values, hints: Hints): Guess | Fault {
   if (hints.hasMaps && wanted !== 'tensors') {
     return {
       fault:
-        'expected scores in a matrix; the operator ZipMap makes maps of them. Export the network with options={"zipmap": False}, or serve its other outputs: --kind tensors',
+        'expected scores in a matrix; the operator ZipMap makes maps of them. Export the network with options={"zipmap": False}, add the .cbm file of a model of CatBoost, or serve its other outputs: --kind tensors',
     };
   }
   const { kind, reason } = choose(wanted, told) ?? kindOf(values, hints);

@@ -233,7 +233,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
 });
 
 describe.skipIf(table === undefined)('every framework', () => {
-  const frameworks = ['scikit-learn', 'lightgbm', 'xgboost', 'keras', 'pytorch'];
+  const frameworks = ['scikit-learn', 'lightgbm', 'xgboost', 'catboost', 'keras', 'pytorch'];
   test.each(frameworks)('trains models of %s', { timeout: 3_600_000 }, async (framework) => {
     const photographs = path.join(root, 'test/photographs/preprocessed');
     const program = `train_${framework.replaceAll('-', '_')}.py`;

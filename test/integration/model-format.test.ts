@@ -41,6 +41,7 @@ describe('the format of a model', () => {
     ['LightGBM', 'tree\nversion=v4\nnum_class=1\n', 'lightgbm'],
     ['XGBoost in JSON', '{"learner":{"attributes":{}}}', 'xgboost'],
     ['XGBoost in UBJSON', hex('7b4c 0000000000000007 6c6561726e6572 7b'), 'xgboost'],
+    ['CatBoost', 'CBM1....', 'catboost'],
     ['ONNX', hex('0808 1207'), 'onnx'],
   ];
   test.each(known)('is known by its content: %s', (_, content, format) => {
@@ -59,7 +60,6 @@ describe('the format of a model', () => {
     ['bytes', hex('fffe0001'), 'begins with ff fe 00 01'],
     ['TensorFlow Lite', hex('1c000000 54464c33'), 'tf2onnx.convert --tflite'],
     ['the ORT format', hex('1c000000 4f52544d'), 'Add the ONNX file'],
-    ['CatBoost', 'CBM1....', 'Of a regressor of numbers, add what model.save_model('],
     ['GGUF', 'GGUF....', 'no generative language models'],
     [
       'safetensors',

@@ -18,6 +18,8 @@ export interface Draft {
   readonly settings: Settings;
   /** An input with the answer of the original, if the exporter left one. */
   readonly example: Section | undefined;
+  /** Whether the exporter says how scores are read. */
+  readonly areScoresTold: boolean;
 }
 
 /** @param reading how the scores of a classification are read */
