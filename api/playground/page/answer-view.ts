@@ -11,7 +11,7 @@ import type {
   Score,
 } from '../../../client/client.js';
 import { nameOf, scoreShower, showClasses } from './bars.js';
-import { element } from './element.js';
+import { element, note } from './element.js';
 import { exact, scoreWriter } from './format.js';
 import { showRichText } from './rich-text.js';
 import type { ModelInfo } from './service.js';
@@ -198,6 +198,6 @@ function showTensor({ name, datatype, shape, data }: ShownTensor): HTMLElement {
       { tabindex: 0, 'aria-label': `Elements of ${name}` },
       element('code', {}, values.join(', ')),
     ),
-    rest > 0 && element('p', { class: 'small muted' }, `and ${rest.toLocaleString('en')} more`),
+    rest > 0 && note(`and ${rest.toLocaleString('en')} more`),
   );
 }

@@ -1,7 +1,8 @@
 // The button that sends a burst, and what became of it.
 
 import { sendBurst, type Tally, takesBursts } from './burst.js';
-import { element, freshId } from './element.js';
+import { labelled, makeButton, makeForm } from './controls.js';
+import { element, freshId, note } from './element.js';
 import { showError } from './error-view.js';
 import { ms } from './format.js';
 import { countOf } from './model-list.js';
@@ -14,23 +15,22 @@ export function makeBurst(
   signal: AbortSignal,
   chosen: () => ModelInfo | undefined,
 ): HTMLElement {
-  const ids = { count: freshId('count'), patience: freshId('patience') };
   const count = element(
     'select',
-    { id: ids.count },
+    { id: freshId('count') },
     counts.map((each) =>
       element('option', { value: each, selected: each === 1000 }, countOf(each, 'request')),
     ),
   );
   const patience = element(
     'select',
-    { id: ids.patience },
+    { id: freshId('patience') },
     element('option', { value: 'patient' }, 'wait for their turn'),
     element('option', { value: 'impatient' }, 'give up after 1.5 s'),
   );
   const progress = element('progress', { hidden: true, 'aria-label': 'Progress of the burst' });
   const outcome = element('p', { role: 'status', class: 'burst-outcome' });
-  const send = element('button', { class: 'button primary' }, 'Send the burst');
+  const send = makeButton('Send the burst', 'primary');
   const run = async () => {
     const model = chosen();
     const isPatient = patience.value === 'patient';
@@ -61,26 +61,16 @@ export function makeBurst(
       send.disabled = false;
     }
   };
-  return element(
-    'form',
-    {
-      class: 'card stack-small',
-      onsubmit: (event: Event) => {
-        event.preventDefault();
-        void run();
-      },
-    },
+  return makeForm(
+    { class: 'card stack-small' },
+    () => void run(),
     element('h2', {}, 'Send a burst'),
-    element(
-      'p',
-      { class: 'muted small' },
-      'Watch how batches grow, what is refused, and how the service recovers.',
-    ),
+    note('Watch how batches grow, what is refused, and how the service recovers.'),
     element(
       'div',
       { class: 'row fields' },
-      element('div', { class: 'cell' }, element('label', { for: ids.count }, 'How many'), count),
-      element('div', { class: 'cell' }, element('label', { for: ids.patience }, 'They'), patience),
+      labelled('How many', count),
+      labelled('They', patience),
       send,
     ),
     progress,

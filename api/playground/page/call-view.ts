@@ -1,6 +1,7 @@
 // How a call went: where its time went, its ids, and the same call as code.
 
 import type { Answered } from './asking.js';
+import { makeButton } from './controls.js';
 import { element } from './element.js';
 import { ms } from './format.js';
 import { settings } from './settings.js';
@@ -141,20 +142,16 @@ function showCode(sent: Sent): HTMLElement {
   );
 }
 
-export function makeCopyButton(text: string, what: string): HTMLElement {
+export function makeCopyButton(copied: string, what: string): HTMLElement {
   const word = element('span', { 'aria-live': 'polite' }, 'Copy');
   const copy = async () => {
-    word.textContent = (await copyText(text)) ? 'Copied' : 'Select and copy by hand';
+    word.textContent = (await copyText(copied)) ? 'Copied' : 'Select and copy by hand';
     setTimeout(() => {
       word.textContent = 'Copy';
     }, 2000);
   };
-  return element(
-    'button',
-    { type: 'button', class: 'button small copy', onclick: () => void copy() },
-    word,
-    element('span', { class: 'only-read' }, ` ${what}`),
-  );
+  const text = [word, element('span', { class: 'only-read' }, ` ${what}`)];
+  return makeButton(text, 'small copy', () => void copy());
 }
 
 /** Pages that came by plain HTTP have no clipboard. */

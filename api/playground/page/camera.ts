@@ -1,5 +1,6 @@
 // Takes a photograph with the camera of the machine.
 
+import { makeButton } from './controls.js';
 import { element } from './element.js';
 
 /** Browsers have cameras on safe pages only: by HTTPS, or of the machine itself. */
@@ -16,7 +17,7 @@ export async function takePhotograph(signal: AbortSignal): Promise<Blob | undefi
     { type: 'button', class: 'button primary', disabled: true },
     'Take it',
   );
-  const cancel = element('button', { type: 'button', class: 'button' }, 'Cancel');
+  const cancel = makeButton('Cancel', '', () => dialog.close());
   const dialog = element(
     'dialog',
     { class: 'camera', 'aria-label': 'Take a photograph' },
@@ -26,13 +27,12 @@ export async function takePhotograph(signal: AbortSignal): Promise<Blob | undefi
   );
   document.body.append(dialog);
   dialog.showModal();
+  const taken = new Promise<Blob>((resolve, reject) => {
+    take.addEventListener('click', () => void draw(video).then(resolve, reject));
+  });
   const closed = new Promise<undefined>((resolve) => {
     dialog.addEventListener('close', () => resolve(undefined));
     signal.addEventListener('abort', () => dialog.close());
-    cancel.addEventListener('click', () => dialog.close());
-  });
-  const taken = new Promise<Blob>((resolve, reject) => {
-    take.addEventListener('click', () => void draw(video).then(resolve, reject));
   });
   // Before that there is nothing to draw.
   video.addEventListener('loadeddata', () => {

@@ -14,6 +14,11 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   return fill(document.createElement(tag), attributes, children);
 }
 
+/** Makes a paragraph of small print. */
+export function note(...children: readonly Child[]): HTMLElement {
+  return element('p', { class: 'small muted' }, ...children);
+}
+
 /** Makes an element of a drawing. */
 export function drawing<Tag extends keyof SVGElementTagNameMap>(
   tag: Tag,

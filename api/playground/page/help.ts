@@ -1,6 +1,7 @@
 // What a person sees the first time: what this is, and three things to try.
 
-import { element } from './element.js';
+import { makeButton } from './controls.js';
+import { element, note } from './element.js';
 import { keep } from './kept.js';
 import { addressOf } from './models-view.js';
 import type { ModelInfo } from './service.js';
@@ -28,18 +29,10 @@ export function showHelp(models: readonly ModelInfo[], onClose: () => void): HTM
       'div',
       { class: 'row spread' },
       element('h2', {}, 'What you are looking at'),
-      element(
-        'button',
-        {
-          type: 'button',
-          class: 'button small quiet',
-          onclick: () => {
-            kept.write('closed');
-            onClose();
-          },
-        },
-        'Close',
-      ),
+      makeButton('Close', 'small quiet', () => {
+        kept.write('closed');
+        onClose();
+      }),
     ),
     element(
       'p',
@@ -51,9 +44,7 @@ export function showHelp(models: readonly ModelInfo[], onClose: () => void): HTM
       { class: 'tries' },
       tries.map(({ href, what, rest }) => element('li', {}, element('a', { href }, what), rest)),
     ),
-    element(
-      'p',
-      { class: 'small muted' },
+    note(
       'Everything here is plain HTTP: ',
       element('a', { href: 'docs' }, 'the documentation'),
       ' has each address.',

@@ -4,7 +4,8 @@ import { type Job, ScorelineError } from '../../../client/client.js';
 import { sayAnswer, showAnswer } from './answer-view.js';
 import { type Asked, submit } from './asking.js';
 import { showCall } from './call-view.js';
-import { element } from './element.js';
+import { makeButton } from './controls.js';
+import { element, note } from './element.js';
 import { showError } from './error-view.js';
 import { ms } from './format.js';
 import { type ModelInfo, type Service, serviceUrl } from './service.js';
@@ -68,7 +69,7 @@ function showLink(id: string): HTMLElement {
   const link = settings.isGuarded
     ? code
     : element('a', { href: address, target: '_blank', rel: 'noopener' }, code);
-  return element('p', { class: 'small muted' }, 'Its result stays at ', link);
+  return note('Its result stays at ', link);
 }
 
 class JobCard {
@@ -80,15 +81,8 @@ class JobCard {
   readonly #cancel: HTMLButtonElement;
 
   constructor(id: string, cancel: () => Promise<unknown>) {
-    this.#cancel = element(
-      'button',
-      {
-        ...{ type: 'button', class: 'button small' },
-        onclick: () =>
-          void cancel().catch((thrown) => this.#trouble.replaceChildren(showError(thrown))),
-      },
-      'Cancel',
-    );
+    const explain = (thrown: unknown) => this.#trouble.replaceChildren(showError(thrown));
+    this.#cancel = makeButton('Cancel', 'small', () => void cancel().catch(explain));
     this.node = element(
       'section',
       { class: 'job', 'aria-label': 'Job' },

@@ -1,6 +1,7 @@
 // Who a person is: a key or a token that is shown, or signing in at the issuer of tokens. It stays in this tab.
 
-import { type Child, element, freshId } from './element.js';
+import { labelled, makeButton, makeForm } from './controls.js';
+import { type Child, element, freshId, note } from './element.js';
 import { showError } from './error-view.js';
 import { type Service, serviceUrl } from './service.js';
 import { settings } from './settings.js';
@@ -64,13 +65,13 @@ function makeSignIn(): HTMLElement {
       trouble.replaceChildren(showError(thrown));
     }
   };
-  const button = { type: 'button', class: 'button primary', onclick: () => void begin() };
+  const button = makeButton('Sign in with your account', 'primary', () => void begin());
   return element(
     'div',
     { class: 'stack-small' },
-    element('div', {}, element('button', button, 'Sign in with your account')),
+    element('div', {}, button),
     trouble,
-    element('p', { class: 'muted small' }, `Or show ${keyNoun()}:`),
+    note(`Or show ${keyNoun()}:`),
   );
 }
 
@@ -86,8 +87,7 @@ function makeKeyForm(options: {
     ...{ id, type: 'password', autocomplete: 'off', spellcheck: 'false' },
     'aria-describedby': fault.id,
   });
-  const submit = (event: Event) => {
-    event.preventDefault();
+  const submit = () => {
     const key = field.value.trim();
     try {
       use(key === '' ? undefined : key);
@@ -97,33 +97,21 @@ function makeKeyForm(options: {
       field.setAttribute('aria-invalid', 'true');
     }
   };
-  const forget = { type: 'button', class: 'button', onclick: () => use(undefined) };
-  const cancel = { type: 'button', class: 'button quiet', onclick: close };
-  return element(
-    'form',
-    { class: 'stack', onsubmit: submit },
-    element(
-      'div',
-      { class: 'cell' },
-      element('label', { for: id }, settings.takesKeys ? 'Key or access token' : 'Access token'),
-      field,
-      fault,
-    ),
-    element(
-      'p',
-      { class: 'small muted' },
-      'It is kept in this tab only, until you close it, and is sent to this service only.',
-    ),
+  return makeForm(
+    { class: 'stack' },
+    submit,
+    labelled(settings.takesKeys ? 'Key or access token' : 'Access token', field, fault),
+    note('It is kept in this tab only, until you close it, and is sent to this service only.'),
     element(
       'div',
       { class: 'row' },
-      element(
-        'button',
-        { class: settings.canSignIn ? 'button' : 'button primary' },
+      makeButton(
         settings.takesKeys ? 'Use this key' : 'Use this token',
+        settings.canSignIn ? '' : 'primary',
       ),
-      hasKey && element('button', forget, settings.canSignIn ? 'Sign out' : 'Forget the key'),
-      element('button', cancel, 'Cancel'),
+      hasKey &&
+        makeButton(settings.canSignIn ? 'Sign out' : 'Forget the key', '', () => use(undefined)),
+      makeButton('Cancel', 'quiet', close),
     ),
   );
 }

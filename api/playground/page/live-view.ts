@@ -2,7 +2,7 @@
 
 import { makeBurst } from './burst-view.js';
 import { type Chart, type Line, makeChart } from './chart.js';
-import { element, freshId } from './element.js';
+import { element, freshId, note } from './element.js';
 import { showError } from './error-view.js';
 import { ms, rounded } from './format.js';
 import { type Column, type Live, type LiveModel, shownMs, watchLive } from './live.js';
@@ -65,11 +65,7 @@ export function showLive({ service, list, signal }: Context): HTMLElement {
       charts.map(({ chart }) => chart.node),
     ),
     element('div', { class: 'doings' }, makeBurst(service, signal, chosen), workers.node),
-    element(
-      'p',
-      { class: 'small muted' },
-      'The last three minutes of the API instance that answers, second by second.',
-    ),
+    note('The last three minutes of the API instance that answers, second by second.'),
   );
 }
 

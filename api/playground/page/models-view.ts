@@ -1,6 +1,6 @@
 // The models of the service, and how each does.
 
-import { type Child, element } from './element.js';
+import { type Child, element, note } from './element.js';
 import { showCode } from './error-code.js';
 import { showError } from './error-view.js';
 import { ms } from './format.js';
@@ -41,9 +41,7 @@ function showList({ models, waiting, leftOut, error }: Listed): HTMLElement[] {
     ),
   );
   nodes.push(
-    element(
-      'p',
-      { class: 'small muted' },
+    note(
       'Requests: the share of those that name a model and no version. Others get the version that they name. ',
       element('a', { href: 'docs/versions' }, 'How versions share requests'),
     ),

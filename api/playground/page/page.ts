@@ -1,6 +1,7 @@
 // The page at /: one view at a time, chosen by the fragment of the address, beside the list of models.
 
 import { ScorelineError } from '../../../client/client.js';
+import { makeButton } from './controls.js';
 import { element } from './element.js';
 import { showError } from './error-view.js';
 import { readFragment } from './fragment.js';
@@ -29,16 +30,9 @@ const links = new Map(
     ['live', '#/live', 'Live'],
   ].map(([view = '', href, name]) => [view, element('a', { href }, name)]),
 );
-const keyButton = element(
-  'button',
-  {
-    type: 'button',
-    class: 'button quiet',
-    hidden: !settings.isGuarded,
-    onclick: () => askForKey(),
-  },
-  nameKey(),
-);
+const keyButton = makeButton(nameKey(), 'quiet', () => askForKey(), {
+  hidden: !settings.isGuarded,
+});
 
 /** Whether a person was asked for the key, who may have said no. */
 let isAsked = false;
@@ -51,8 +45,8 @@ void start();
 
 async function start(): Promise<void> {
   try {
-    const signedIn = await finishSignIn();
-    if (signedIn) service.setKey(signedIn.token);
+    const token = await finishSignIn();
+    if (token !== undefined) service.setKey(token);
   } catch (thrown) {
     isAsked = true;
     askForKey((thrown as Error).message);
@@ -120,7 +114,7 @@ function makeShell(): DocumentFragment {
         'div',
         { class: 'tools' },
         keyButton,
-        element('button', { type: 'button', class: 'button quiet', onclick: openHelp }, 'Help'),
+        makeButton('Help', 'quiet', openHelp),
         makeThemeSwitch(),
       ),
     ),

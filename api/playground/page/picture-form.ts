@@ -3,6 +3,7 @@
 
 import type { Asked } from './asking.js';
 import { hasCamera, takePhotograph } from './camera.js';
+import { makeButton } from './controls.js';
 import { element, freshId } from './element.js';
 import { showError } from './error-view.js';
 import { fetchSample, sampleAt, serviceUrl } from './service.js';
@@ -36,6 +37,10 @@ export function makePictureForm(
     const pictures = [...files].map((file) => ({ kind: 'file', file, name: file.name }) as const);
     if (pictures.length > 0) show(pictures);
   };
+  const photograph = async (): Promise<Picture | undefined> => {
+    const file = await takePhotograph(signal);
+    return file && { kind: 'file', file, name: 'photograph.jpg' };
+  };
   const id = freshId('files');
   const chooser = element('input', {
     ...{ type: 'file', id, multiple: true, accept: 'image/*', class: 'only-read' },
@@ -53,20 +58,7 @@ export function makePictureForm(
       { class: 'row' },
       chooser,
       element('label', { for: id, class: 'button primary' }, 'Choose pictures'),
-      hasCamera() &&
-        element(
-          'button',
-          {
-            type: 'button',
-            class: 'button',
-            onclick: () =>
-              void pick(async () => {
-                const file = await takePhotograph(signal);
-                return file && { kind: 'file', file, name: 'photograph.jpg' };
-              }),
-          },
-          'Take a photograph',
-        ),
+      hasCamera() && makeButton('Take a photograph', '', () => void pick(photograph)),
     ),
   );
   const dropFiles = (files: Iterable<File>) =>

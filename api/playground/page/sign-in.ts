@@ -15,13 +15,6 @@ export interface SignInOffer {
   readonly tokenEndpoint: string;
 }
 
-export interface SignedIn {
-  /** The access token, to be shown as a key is: `Authorization: Bearer …`. */
-  readonly token: string;
-  /** When the token ends, in milliseconds since the epoch; undefined if the issuer does not say. */
-  readonly expiresAt: number | undefined;
-}
-
 interface Begun {
   readonly state: string;
   readonly verifier: string;
@@ -76,10 +69,11 @@ export async function beginSignIn(offer: SignInOffer): Promise<void> {
 
 /**
  * Ends a sign-in if the issuer has just come back to this page, and takes what it brought out of the address. Returns
- * undefined if it has not. The caller keeps the token, for this tab only.
+ * the access token, which is shown as a key is; undefined if nobody was at the issuer. The caller keeps it, for this
+ * tab only.
  * @throws Error that a person can read
  */
-export async function finishSignIn(): Promise<SignedIn | undefined> {
+export async function finishSignIn(): Promise<string | undefined> {
   const brought = new URLSearchParams(location.search);
   const state = brought.get('state');
   if (state === null) return undefined;
@@ -93,7 +87,7 @@ export async function finishSignIn(): Promise<SignedIn | undefined> {
   throw new Error(`The issuer has not signed you in: ${reason.slice(0, 200)}`);
 }
 
-async function fetchToken(begun: Begun, code: string): Promise<SignedIn> {
+async function fetchToken(begun: Begun, code: string): Promise<string> {
   const { offer, redirectUri, verifier } = begun;
   const answer = await ask(offer.tokenEndpoint, {
     grant_type: 'authorization_code',
@@ -102,11 +96,8 @@ async function fetchToken(begun: Begun, code: string): Promise<SignedIn> {
     code_verifier: verifier,
     code,
   });
-  const { access_token: token, expires_in: seconds } = answer;
-  if (typeof token === 'string' && token !== '') {
-    const expiresAt = Number(seconds) > 0 ? Date.now() + Number(seconds) * 1000 : undefined;
-    return { token, expiresAt };
-  }
+  const { access_token: token } = answer;
+  if (typeof token === 'string' && token !== '') return token;
   const reason = answer.error_description ?? answer.error ?? 'no reason';
   throw new Error(`The issuer gave no token: ${String(reason).slice(0, 200)}`);
 }

@@ -1,6 +1,7 @@
 // A row of a table: a field for each column, checked while one types. What is sent is what the fields show: an empty
 // field of texts is an empty text, and a mark beside it says that there is none.
 
+import { makeButton, makeForm } from './controls.js';
 import { element, freshId } from './element.js';
 import type { ModelInfo } from './service.js';
 import { type Column, checkCell, showCategory } from './table-cell.js';
@@ -57,20 +58,17 @@ export function makeTableForm(model: ModelInfo, { askFor, changed }: Asking): HT
   const examples = model.examples.filter(isRow);
   const [first] = examples;
   if (first) fill(first);
-  return element(
-    'form',
-    {
-      class: 'stack',
-      novalidate: true,
-      onsubmit: (event: Event) => {
-        event.preventDefault();
-        askNow(false);
-      },
-      oninput: ({ target }: Event) => {
-        cells.find(({ node }) => node.contains(target as Node))?.read();
-        typed();
-      },
-    },
+  const check = ({ target }: Event) => {
+    cells.find(({ node }) => node.contains(target as Node))?.read();
+    typed();
+  };
+  const askExample = (example: Row) => {
+    fill(example);
+    askNow(false);
+  };
+  return makeForm(
+    { class: 'stack', novalidate: true, oninput: check },
+    () => askNow(false),
     element('h2', { class: 'label' }, `A row of ${columns.length} columns`),
     element(
       'div',
@@ -80,21 +78,11 @@ export function makeTableForm(model: ModelInfo, { askFor, changed }: Asking): HT
     element(
       'div',
       { class: 'row' },
-      element('button', { class: 'button primary' }, 'Score'),
-      examples.map((example, at) =>
-        element(
-          'button',
-          {
-            type: 'button',
-            class: 'button',
-            onclick: () => {
-              fill(example);
-              askNow(false);
-            },
-          },
-          examples.length === 1 ? 'Score the example' : `Example ${at + 1}`,
-        ),
-      ),
+      makeButton('Score', 'primary'),
+      examples.map((example, at) => {
+        const text = examples.length === 1 ? 'Score the example' : `Example ${at + 1}`;
+        return makeButton(text, '', () => askExample(example));
+      }),
     ),
   );
 }

@@ -1,6 +1,7 @@
 // Tensors to send to a network: for each input its shape and its elements, checked while one types.
 
 import type { TensorRequest } from '../../../client/client.js';
+import { labelled, makeButton, makeForm } from './controls.js';
 import { element, freshId } from './element.js';
 import type { ModelInfo } from './service.js';
 import { blankOf, type Declared, parseData, readTensor, type Typed } from './tensor-text.js';
@@ -27,43 +28,32 @@ export function makeTensorsForm(model: ModelInfo, { askFor, changed }: Asking): 
     }
   };
   fillExample();
-  return element(
-    'form',
-    {
-      class: 'stack',
-      onsubmit: (event: Event) => {
-        event.preventDefault();
-        const inputs = editors.map((editor) => editor.read());
-        const faulty = inputs.indexOf(undefined);
-        if (faulty >= 0) editors[faulty]?.focus();
-        else {
-          const request = { inputs: inputs.flat().filter((input) => input !== undefined) };
-          askFor({ kind: 'tensors', request }, false);
-        }
-      },
-      oninput: () => {
-        for (const editor of editors) editor.read();
-        changed();
-      },
-    },
+  const submit = () => {
+    const inputs = editors.map((editor) => editor.read());
+    const faulty = inputs.indexOf(undefined);
+    if (faulty >= 0) editors[faulty]?.focus();
+    else {
+      const request = { inputs: inputs.flat().filter((input) => input !== undefined) };
+      askFor({ kind: 'tensors', request }, false);
+    }
+  };
+  const check = () => {
+    for (const editor of editors) editor.read();
+    changed();
+  };
+  const submitExample = () => {
+    fillExample();
+    submit();
+  };
+  return makeForm(
+    { class: 'stack', oninput: check },
+    submit,
     editors.map(({ node }) => node),
     element(
       'div',
       { class: 'row' },
-      element('button', { class: 'button primary' }, 'Send'),
-      example &&
-        element(
-          'button',
-          {
-            type: 'button',
-            class: 'button',
-            onclick: ({ currentTarget }: Event) => {
-              fillExample();
-              (currentTarget as HTMLElement).closest('form')?.requestSubmit();
-            },
-          },
-          'Send the example',
-        ),
+      makeButton('Send', 'primary'),
+      example && makeButton('Send the example', '', submitExample),
     ),
   );
 }
@@ -110,18 +100,8 @@ function makeEditor(declared: Declared): TensorEditor {
       ' ',
       element('code', { class: 'muted' }, `${datatype} [${shape.join(', ')}]`),
     ),
-    element(
-      'div',
-      { class: 'cell' },
-      element('label', { for: shapeField.id }, 'Shape'),
-      shapeField,
-    ),
-    element(
-      'div',
-      { class: 'cell' },
-      element('label', { for: dataField.id }, 'Elements, in JSON'),
-      dataField,
-    ),
+    labelled('Shape', shapeField),
+    labelled('Elements, in JSON', dataField),
     fault,
   );
   return {
@@ -150,7 +130,6 @@ function makeRequestEditor(): TensorEditor {
       return undefined;
     }
   };
-  const label = element('label', { for: id }, 'The input tensor, in JSON');
-  const node = element('div', { class: 'cell' }, label, field, fault);
+  const node = labelled('The input tensor, in JSON', field, fault);
   return { node, read, fill: () => {}, focus: () => field.focus() };
 }

@@ -2,6 +2,7 @@
 
 import { countCharacters } from '../../../shared/characters.js';
 import type { Asked } from './asking.js';
+import { makeButton, makeForm } from './controls.js';
 import { element, freshId } from './element.js';
 import type { ModelInfo } from './service.js';
 
@@ -39,19 +40,15 @@ export function makeTextForm(model: ModelInfo, { askFor, changed }: Asking): HTM
     event.preventDefault();
     askNow(false);
   });
-  const submit = (event: Event) => {
-    event.preventDefault();
-    askNow(false);
-  };
   const examples = model.examples.filter((example) => typeof example === 'string');
   const pick = (example: string) => {
     field.value = example;
     askNow(false);
   };
-  const button = element('button', { class: 'button primary' }, isQuestion ? 'Ask' : 'Score');
-  return element(
-    'form',
-    { class: 'stack', onsubmit: submit },
+  const button = makeButton(isQuestion ? 'Ask' : 'Score', 'primary');
+  return makeForm(
+    { class: 'stack' },
+    () => askNow(false),
     element('label', { for: field.id, class: 'label' }, isQuestion ? 'Your question' : 'Text'),
     element('div', { class: 'ask' }, field, button),
     counter,

@@ -1,6 +1,6 @@
 // Light and dark. The system decides until a person does.
 
-import { element } from './element.js';
+import { makeButton } from './controls.js';
 import { keep } from './kept.js';
 
 const kept = keep('theme', 'always');
@@ -13,20 +13,12 @@ export function makeThemeSwitch(): HTMLElement {
   const prefersDark = matchMedia('(prefers-color-scheme: dark)');
   const isDark = () =>
     root.dataset.theme === undefined ? prefersDark.matches : root.dataset.theme === 'dark';
-  const button = element(
-    'button',
-    {
-      type: 'button',
-      class: 'button quiet',
-      onclick: () => {
-        const next = isDark() ? 'light' : 'dark';
-        root.dataset.theme = next;
-        kept.write(next);
-        show();
-      },
-    },
-    'Dark',
-  );
+  const button = makeButton('Dark', 'quiet', () => {
+    const next = isDark() ? 'light' : 'dark';
+    root.dataset.theme = next;
+    kept.write(next);
+    show();
+  });
   const show = () => button.setAttribute('aria-pressed', String(isDark()));
   prefersDark.addEventListener('change', show);
   show();

@@ -1,6 +1,7 @@
 // The workers of a local run, each with a button that kills it: no request is lost.
 
-import { element } from './element.js';
+import { makeButton } from './controls.js';
+import { element, note } from './element.js';
 import { showError } from './error-view.js';
 import { killWorker, type Live } from './live.js';
 import type { Service } from './service.js';
@@ -18,9 +19,7 @@ export function makeWorkers(service: Service): WorkersView {
     'section',
     { class: 'card stack-small', hidden: true, 'aria-label': 'Kill a worker' },
     element('h2', {}, 'Kill a worker'),
-    element(
-      'p',
-      { class: 'muted small' },
+    note(
       'Its process ends at once, in the middle of its batch. Another worker takes the batch over, and a new one starts.',
     ),
     list,
@@ -54,15 +53,9 @@ export function makeWorkers(service: Service): WorkersView {
               { class: `state is-${isReady ? 'ready' : 'starting'}` },
               `process ${pid}, ${isReady ? 'ready' : 'starting'}`,
             ),
-            element(
-              'button',
-              {
-                ...{ type: 'button', class: 'button small danger', disabled: !isReady },
-                'aria-label': `Kill worker ${pid}`,
-                onclick: () => void kill(pid),
-              },
-              'Kill',
-            ),
+            makeButton('Kill', 'small danger', () => void kill(pid), {
+              ...{ disabled: !isReady, 'aria-label': `Kill worker ${pid}` },
+            }),
           ),
         ),
       );
