@@ -4,9 +4,10 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type handleUnaryCall, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
+import { listen } from '../../shared/process/listen.js';
 import type { Access } from '../access/access.js';
 import type { Calls } from '../calls.js';
-import { closeWithin, finalAnswerMs, listen } from '../listening.js';
+import { closeWithin, finalAnswerMs } from '../closing.js';
 import { type AnswerOptions, makeAnswer } from './answers.js';
 import { type GateOptions, makeGate } from './gate.js';
 import { Message } from './message.js';

@@ -11,7 +11,8 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 import type { Configurations } from '../../shared/configuration/configuration.js';
-import { closeWithin, listen } from '../listening.js';
+import { listen } from '../../shared/process/listen.js';
+import { closeWithin } from '../closing.js';
 import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';
 import { answerBrokenRequests } from './broken-request.js';

@@ -1,10 +1,9 @@
 // A port beside the service, for those who run it: probes and metrics. It is not for clients.
 
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Instruments } from '../metrics/instruments.js';
-import { cannotListen, hostFor } from './cannot-listen.js';
+import { listen } from './listen.js';
 
 export interface SidePort {
   readonly port: number;
@@ -23,13 +22,7 @@ export async function openSidePort(
   const server = createServer((request, response) =>
     answer((request.url ?? '').split('?', 1)[0] as string, request, response),
   );
-  server.listen({ port, host: hostFor(host) });
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    const place = { host: host ?? 'all addresses', port, key: setting };
-    throw cannotListen(error as NodeJS.ErrnoException, place);
-  }
+  await listen(server, { host, port, key: setting });
   // This port alone must not keep a process alive that has nothing else to do.
   server.unref();
   return {
