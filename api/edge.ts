@@ -16,7 +16,7 @@ import { makeReadiness } from './readiness.js';
 import { makeSeveralInputs } from './several-inputs/several-inputs.js';
 import type { Statistics } from './statistics.js';
 import type { MayRest } from './versions/at-rest.js';
-import { makeAllowList } from './webhooks/allow-list.js';
+import { makeCheckWebhookUrl } from './webhooks/allow-list.js';
 
 /** What the edge makes itself of the application's parts. */
 type Own =
@@ -29,7 +29,6 @@ type Own =
   | 'signIn';
 
 export interface EdgeParts extends Omit<Parameters<typeof makeApp>[0], Own> {
-  readonly configuration: Configurations['api'];
   readonly calls: Calls;
   readonly access: Omit<Access, 'close'>;
   readonly statistics: Statistics;
@@ -57,7 +56,7 @@ export async function openEdge(parts: EdgeParts): Promise<Edge> {
     ...{ calls, scoring, limits: access.limits },
     inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
   });
-  const webhooks = makeAllowList(configuration.WEBHOOK_HOSTS);
+  const checkWebhookUrl = makeCheckWebhookUrl(configuration.WEBHOOK_HOSTS);
   const eventStreams = makeEventStreams({
     streamsMax: configuration.EVENT_STREAMS_MAX,
     callerStreamsMax: configuration.CALLER_EVENT_STREAMS_MAX,
@@ -75,7 +74,7 @@ export async function openEdge(parts: EdgeParts): Promise<Edge> {
     ...parts,
     ...protocol,
     ...{ severalInputs, eventStreams },
-    gate: makeGate({ registry, calls, access, webhooks }),
+    gate: makeGate({ registry, calls, access, checkWebhookUrl }),
     signIn: access.signIn,
   });
   const untaken = new UntakenAnswers({

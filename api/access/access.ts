@@ -16,7 +16,7 @@ import { type CredentialHeaders, readCredential, showsCredential } from './crede
 import type { Endpoints, Issuer } from './issuer.js';
 import { type Limits, makeLimits } from './limits.js';
 import { Pace } from './pace.js';
-import { makeUsage } from './usage.js';
+import { makeTakeUsage } from './usage.js';
 
 export interface Access {
   /**
@@ -67,7 +67,7 @@ export async function openAccess(options: Options): Promise<Access> {
   const { log } = options;
   const keys = AUTH.includes('keys') ? await openKeys(options) : undefined;
   const tokens = AUTH.includes('oidc') ? await openTokens(options) : undefined;
-  const limits = makeLimits(makeUsage(options));
+  const limits = makeLimits(makeTakeUsage(options));
   const signIn = tokens && offerSignIn(options.configuration, tokens.issuer);
   const strangers = new Pace();
   log.info(

@@ -25,11 +25,6 @@ export interface ApiKeyOrigin {
   read(): Promise<{ version: string | undefined; records: readonly ApiKeyRecord[] }>;
 }
 
-export interface ApiKeySource {
-  /** Stops looking, and keeps the last uses. */
-  close(): Promise<void>;
-}
-
 /**
  * Fills the ring, and keeps it up to date.
  * @throws what the origin throws the first time
@@ -40,7 +35,7 @@ export async function openApiKeySource(options: {
   /** Keeps the times of last use. */
   store: Pick<ApiKeyStore, 'writeUses'>;
   log: Logger;
-}): Promise<ApiKeySource> {
+}) {
   const { ring, origin, store, log } = options;
   const closing = new AbortController();
   const { signal } = closing;
@@ -91,7 +86,8 @@ export async function openApiKeySource(options: {
   const keeping = setInterval(() => void keepUses(), keepUsesEveryMs);
 
   return {
-    close: async () => {
+    /** Stops looking, and keeps the last uses. */
+    close: async (): Promise<void> => {
       if (signal.aborted) return;
       closing.abort();
       clearInterval(keeping);

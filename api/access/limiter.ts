@@ -16,7 +16,7 @@
 import type { CallerLimits } from './caller.js';
 import { Pace } from './pace.js';
 import { fullMs, type Left, type Refusal, Share } from './share.js';
-import { forgottenAfterMs, type Grant, type Usage } from './usage.js';
+import { forgottenAfterMs, type Grant, type TakeUsage } from './usage.js';
 
 /** How long requests wait for Redis before the limiter decides alone. */
 const answerMsMax = 100;
@@ -46,7 +46,7 @@ export class Limiter {
   /** Of the caller's refusals. */
   readonly pace = new Pace();
   readonly #caller: string;
-  readonly #usage: Usage;
+  readonly #takeUsage: TakeUsage;
   readonly #share: Share;
   #limits: CallerLimits;
   #inFlight = 0;
@@ -64,9 +64,9 @@ export class Limiter {
   /** Until when Redis may count requests in flight here that have ended. */
   #countedUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(options: { caller: string; limits: CallerLimits; usage: Usage }) {
+  constructor(options: { caller: string; limits: CallerLimits; takeUsage: TakeUsage }) {
     this.#caller = options.caller;
-    this.#usage = options.usage;
+    this.#takeUsage = options.takeUsage;
     this.#limits = options.limits;
     this.#share = new Share(options.limits);
   }
@@ -150,7 +150,7 @@ export class Limiter {
     const spent = this.#spent + this.#share.reportAlone(this.#limits);
     const wish = { limits: this.#limits, wanted, spent, inFlight: this.#inFlight };
     this.#spent = 0;
-    const grant = this.#usage.take(this.#caller, wish).catch(() => undefined);
+    const grant = this.#takeUsage(this.#caller, wish).catch(() => undefined);
     try {
       return await Promise.race([grant, tooLate]);
     } finally {

@@ -4,20 +4,9 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Caller, CallerLimits } from './caller.js';
 import { Limiter, type Slot } from './limiter.js';
 import type { Refusal } from './share.js';
-import { burstOf, sayEveryMs, type Usage } from './usage.js';
+import { burstOf, sayEveryMs, type TakeUsage } from './usage.js';
 
-export interface Limits {
-  /**
-   * Takes a slot for a request of a caller. Undefined if the caller has no limits.
-   * @throws ScorelineError `rate_limited`, `concurrency_limited`, at once or as a rejection
-   */
-  admit(caller: Caller): Slot | undefined | Promise<Slot>;
-  /** Returns what a caller with limits is told about them in each answer. */
-  fieldsOf(caller: Caller): LimitFields;
-  /** Counts a refusal of a caller, and returns how many milliseconds it should wait. */
-  delayMs(caller: Caller): number;
-  close(): void;
-}
+export type Limits = ReturnType<typeof makeLimits>;
 
 /** Two header fields, after draft-ietf-httpapi-ratelimit-headers-11. */
 export interface LimitFields {
@@ -25,7 +14,7 @@ export interface LimitFields {
   readonly RateLimit: string;
 }
 
-export function makeLimits(usage: Usage): Limits {
+export function makeLimits(takeUsage: TakeUsage) {
   const limiters = new Map<string, Limiter>();
   const timer = setInterval(() => {
     for (const [id, limiter] of limiters) {
@@ -37,20 +26,25 @@ export function makeLimits(usage: Usage): Limits {
   const limiterOf = (id: string, limits: CallerLimits): Limiter => {
     const known = limiters.get(id);
     if (known) return known;
-    const limiter = new Limiter({ caller: id, limits, usage });
+    const limiter = new Limiter({ caller: id, limits, takeUsage });
     limiters.set(id, limiter);
     return limiter;
   };
 
   return {
-    admit(caller) {
+    /**
+     * Takes a slot for a request of a caller. Undefined if the caller has no limits.
+     * @throws ScorelineError `rate_limited`, `concurrency_limited`, at once or as a rejection
+     */
+    admit(caller: Caller): Slot | undefined | Promise<Slot> {
       const { id, limits } = caller;
       if (!limits) return undefined;
       const decision = limiterOf(id, limits).admit(limits);
       if (!(decision instanceof Promise)) return slotOrThrow(decision, caller);
       return decision.then((later) => slotOrThrow(later, caller));
     },
-    fieldsOf({ id, limits = {} }) {
+    /** Returns what a caller with limits is told about them in each answer. */
+    fieldsOf({ id, limits = {} }: Caller): LimitFields {
       const { requests, waitMs, slots } = limiterOf(id, limits).left;
       const rate = `"rate";r=${requests};t=${Math.max(1, Math.ceil(waitMs / 1000))}`;
       const concurrency = `"concurrency";r=${slots}`;
@@ -59,8 +53,9 @@ export function makeLimits(usage: Usage): Limits {
         RateLimit: join(limits.perSecond && rate, limits.concurrent && concurrency),
       };
     },
-    delayMs: ({ id, limits = {} }) => limiterOf(id, limits).pace.next(),
-    close: () => clearInterval(timer),
+    /** Counts a refusal of a caller, and returns how many milliseconds it should wait. */
+    delayMs: ({ id, limits = {} }: Caller): number => limiterOf(id, limits).pace.next(),
+    close: (): void => clearInterval(timer),
   };
 }
 

@@ -32,14 +32,6 @@ export interface TokenRules {
   readonly limits: CallerLimits | undefined;
 }
 
-export interface Tokens {
-  /**
-   * Returns the caller of a token, at once if the token is remembered.
-   * @throws ScorelineError `token_invalid`, `issuer_unavailable`
-   */
-  find(token: string): Caller | Promise<Caller>;
-}
-
 interface Remembered {
   readonly caller: Caller;
   /** Milliseconds since the epoch. */
@@ -59,7 +51,7 @@ interface Wait {
   isForIssuer: boolean;
 }
 
-export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>): Tokens {
+export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>) {
   const remembered = new Map<string, Remembered>();
   const checking = new Map<string, Check>();
   /** How many requests wait for the issuer. */
@@ -98,7 +90,11 @@ export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>): To
   };
 
   return {
-    find(token) {
+    /**
+     * Returns the caller of a token, at once if the token is remembered.
+     * @throws ScorelineError `token_invalid`, `issuer_unavailable`
+     */
+    find(token: string): Caller | Promise<Caller> {
       const name = hash('sha256', token, 'base64');
       const known = remembered.get(name);
       if (known && Date.now() < known.until) return known.caller;

@@ -39,36 +39,21 @@ export interface Grant {
   readonly instances: number;
 }
 
-export interface Usage {
-  /** Takes what is wanted from the caller's limits, as far as there is enough. One round trip. */
-  take(caller: string, wish: Wish): Promise<Grant>;
-}
+/** Takes what is wanted from the caller's limits, as far as there is enough. One round trip. */
+export type TakeUsage = (caller: string, wish: Wish) => Promise<Grant>;
 
-export function makeUsage(options: { redis: Redis; keys: Keys; instance: string }): Usage {
+export function makeTakeUsage(options: { redis: Redis; keys: Keys; instance: string }): TakeUsage {
   const { redis, keys, instance } = options;
-  return {
-    async take(caller, { limits, wanted, spent, inFlight }) {
-      const { perSecond = 0, concurrent = 0 } = limits;
-      const burst = burstOf(limits);
-      const values = [wanted, spent, inFlight, perSecond, burst, concurrent, forgottenAfterMs];
-      const answer = await redis.call(
-        'EVAL',
-        script,
-        1,
-        keys.usage(caller),
-        instance,
-        ...values.map(String),
-      );
-      const [granted, by, tokens, waitMs, elsewhere, instances] = (answer as unknown[]).map(Number);
-      return {
-        granted: granted as number,
-        limitedBy: by === 0 ? undefined : by === 1 ? 'rate' : 'concurrency',
-        tokens: tokens as number,
-        waitMs: waitMs as number,
-        elsewhere: elsewhere as number,
-        instances: instances as number,
-      };
-    },
+  return async (caller, { limits, wanted, spent, inFlight }) => {
+    const { perSecond = 0, concurrent = 0 } = limits;
+    const burst = burstOf(limits);
+    const values = [wanted, spent, inFlight, perSecond, burst, concurrent, forgottenAfterMs];
+    const answer = await redis.eval(script, 1, keys.usage(caller), instance, ...values);
+    const [granted = 0, by, tokens = 0, waitMs = 0, elsewhere = 0, instances = 1] = (
+      answer as unknown[]
+    ).map(Number);
+    const limitedBy = by === 0 ? undefined : by === 1 ? 'rate' : 'concurrency';
+    return { granted, limitedBy, tokens, waitMs, elsewhere, instances };
   };
 }
 

@@ -65,21 +65,7 @@ export interface App {
 }
 
 export function makeApp(parts: {
-  configuration: Pick<
-    Configurations['api'],
-    | 'AUTH'
-    | 'BODY_BYTES_MAX'
-    | 'CORS_ORIGINS'
-    | 'HTTPS_ONLY'
-    | 'IMAGE_PIXELS_MAX'
-    | 'IMAGES_PER_REQUEST_MAX'
-    | 'INPUTS_PER_REQUEST_MAX'
-    | 'REQUEST_MS_MAX'
-    | 'TENSOR_JSON_BYTES_MAX'
-    | 'TRUST_PROXY'
-    | 'UV_THREADPOOL_SIZE'
-    | 'WEBHOOK_HOSTS'
-  >;
+  configuration: Configurations['api'];
   registry: Registry;
   calls: Pick<Calls, 'isShuttingDown'>;
   gate: Gate;
@@ -160,7 +146,7 @@ export function makeApp(parts: {
   app.use(notFound);
   app.use(handleError);
 
-  const entrance = makeEntrance(configuration);
+  const mayEnter = makeEntrance(configuration);
 
   /** Skips the router, which would only find again what the gate knows. */
   const score = (route: ScoringRoute, request: Request & { call?: Call }, response: Response) => {
@@ -185,7 +171,7 @@ export function makeApp(parts: {
     serve(request, response) {
       watchRequest(request, response, events);
       try {
-        if (!entrance.letIn(request, response)) return;
+        if (!mayEnter(request, response)) return;
       } catch (thrown) {
         return answerError(thrown, response);
       }

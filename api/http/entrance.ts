@@ -14,13 +14,11 @@ import { wantsPage } from './wants-page.js';
 const fieldsMax = 100;
 const preflightSecondsMax = 600;
 
-export interface Entrance {
-  /**
-   * Returns whether the request may go on. If not, it has been answered.
-   * @throws ScorelineError `request_invalid`, `https_required`
-   */
-  letIn(request: GatedRequest, response: ServerResponse): boolean;
-}
+/**
+ * Returns whether the request may go on. If not, it has been answered.
+ * @throws ScorelineError `request_invalid`, `https_required`
+ */
+type Entrance = (request: GatedRequest, response: ServerResponse) => boolean;
 
 export function makeEntrance({
   CORS_ORIGINS,
@@ -30,35 +28,26 @@ export function makeEntrance({
     origin: [...CORS_ORIGINS],
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
     exposedHeaders: [
-      ...[
-        'Age',
-        'Cache-Status',
-        'Idempotency-Replayed',
-        'Inference-Header-Content-Length',
-        'Location',
-      ],
-      'Preference-Applied',
-      ...['RateLimit', 'RateLimit-Policy', 'Retry-After'],
+      ...['Age', 'Cache-Status', 'Idempotency-Replayed', 'Inference-Header-Content-Length'],
+      ...['Location', 'Preference-Applied', 'RateLimit', 'RateLimit-Policy', 'Retry-After'],
       ...['traceresponse', 'WWW-Authenticate', 'X-Request-Id'],
     ],
     maxAge: preflightSecondsMax,
   });
 
-  return {
-    letIn(request, response) {
-      const fields = request.rawHeaders.length / 2;
-      if (fields > fieldsMax) throw tooManyFields(fields);
-      const { host, expect } = request.headers;
-      if (host === undefined && request.httpVersion === '1.1') throw hostMissing();
-      if (expect !== undefined && !/^100-continue$/i.test(expect)) throw otherExpectation(expect);
-      if (HTTPS_ONLY && !mayComePlainly(request)) return redirect(request, response);
-      if (CORS_ORIGINS.length === 0 || request.headers.origin === undefined) return true;
-      let goesOn = false;
-      crossOrigin(request as Request, response, () => {
-        goesOn = true;
-      });
-      return goesOn;
-    },
+  return (request, response) => {
+    const fields = request.rawHeaders.length / 2;
+    if (fields > fieldsMax) throw tooManyFields(fields);
+    const { host, expect } = request.headers;
+    if (host === undefined && request.httpVersion === '1.1') throw hostMissing();
+    if (expect !== undefined && !/^100-continue$/i.test(expect)) throw otherExpectation(expect);
+    if (HTTPS_ONLY && !mayComePlainly(request)) return redirect(request, response);
+    if (CORS_ORIGINS.length === 0 || request.headers.origin === undefined) return true;
+    let goesOn = false;
+    crossOrigin(request as Request, response, () => {
+      goesOn = true;
+    });
+    return goesOn;
   };
 }
 

@@ -18,7 +18,7 @@ import { withPassword } from '../access/credential.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
-import type { AllowList } from '../webhooks/allow-list.js';
+import type { CheckWebhookUrl } from '../webhooks/allow-list.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './gated-request.js';
 import { headersOf, modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
@@ -70,9 +70,9 @@ export function makeGate(options: {
   registry: Registry;
   calls: Calls;
   access: Omit<Access, 'close'>;
-  webhooks: AllowList;
+  checkWebhookUrl: CheckWebhookUrl;
 }): Gate {
-  const { registry, calls, access, webhooks } = options;
+  const { registry, calls, access, checkWebhookUrl } = options;
 
   /** Finds the models that a request may be for; none if it does not score. */
   const aimOf = ({ request, path, query: text }: Arrival, caller: Caller) => {
@@ -103,7 +103,7 @@ export function makeGate(options: {
     const { models, query } = aimOf(arrival, caller);
     if (models.length === 0) return toRouter();
     try {
-      openCall({ calls, webhooks }, arrival, { caller, slot, models, query, arrivedAt });
+      openCall({ calls, checkWebhookUrl }, arrival, { caller, slot, models, query, arrivedAt });
       return routeOf(path);
     } catch (error) {
       slot?.release();
@@ -185,7 +185,7 @@ export function makeGate(options: {
       if (models.length === 0) throw noModels();
       const { slot, query } = request;
       const opening = { caller: callerOf(request), slot, models, query, arrivedAt: nowMs() };
-      const call = openCall({ calls, webhooks }, { request, response }, opening);
+      const call = openCall({ calls, checkWebhookUrl }, { request, response }, opening);
       // The call has it now.
       request.slot = undefined;
       return call;

@@ -10,7 +10,7 @@ import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
 import type { DeferralOptions } from '../deferral.js';
 import { chosen, type ReadHeader, routeToAny } from '../routing.js';
-import type { AllowList } from '../webhooks/allow-list.js';
+import type { CheckWebhookUrl } from '../webhooks/allow-list.js';
 import { sendsLines } from './body/lines.js';
 import { onDeparture } from './departure.js';
 import type { GatedRequest } from './gated-request.js';
@@ -81,12 +81,12 @@ export function modelsAt(
  * `parameter_invalid`, `webhook_invalid`, `webhook_not_allowed`, `overloaded`, `shutting_down`
  */
 export function openCall(
-  { calls, webhooks }: { calls: Pick<Calls, 'open'>; webhooks: AllowList },
+  { calls, checkWebhookUrl }: { calls: Pick<Calls, 'open'>; checkWebhookUrl: CheckWebhookUrl },
   { request, response }: { request: GatedRequest; response: ServerResponse },
   { caller, slot, models, query, arrivedAt }: Opening,
 ): Call {
   request.models = models;
-  const deferral = readDeferral(request, { models, query, arrivedAt, webhooks });
+  const deferral = readDeferral(request, { models, query, arrivedAt, checkWebhookUrl });
   requireScope(caller, 'score', ...(deferral ? (['jobs'] as const) : []));
   // Models have different deadlines. Until the model is known, the longest one counts.
   const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
@@ -111,11 +111,11 @@ export function openCall(
 /** Returns undefined if the client takes no later answer. */
 function readDeferral(
   request: GatedRequest,
-  options: Pick<Opening, 'models' | 'query' | 'arrivedAt'> & { webhooks: AllowList },
+  options: Pick<Opening, 'models' | 'query' | 'arrivedAt'> & { checkWebhookUrl: CheckWebhookUrl },
 ): DeferralOptions | undefined {
-  const { models, query, arrivedAt, webhooks } = options;
+  const { models, query, arrivedAt, checkWebhookUrl } = options;
   const preferences = readPreferences(request, query);
-  const webhook = readWebhookUrl(request, preferences, webhooks);
+  const webhook = readWebhookUrl(request, preferences, checkWebhookUrl);
   if (!preferences) return undefined;
   const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.jobs.deadlineMs));
   const jobDeadlineAt = readDeadlineAt(request, query, { deadlineMs, arrivedAt });

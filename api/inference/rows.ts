@@ -13,17 +13,7 @@ export interface JoinedTensor extends TensorHead {
 }
 
 /** The most rows of a request. Each is an input, so no more than the service can hold are possible. */
-export function rowsMaxOf(
-  configuration: Pick<
-    Configurations['api'],
-    | 'AUTH'
-    | 'CALLER_RESULTS_PERCENT'
-    | 'ROWS_PER_REQUEST_MAX'
-    | 'PERMITS_MAX'
-    | 'RESULTS_MAX'
-    | 'RESULTS_BYTES_MAX'
-  >,
-): number {
+export function rowsMaxOf(configuration: Configurations['api']): number {
   const { ROWS_PER_REQUEST_MAX, PERMITS_MAX } = configuration;
   return Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, callerLimitsOf(configuration).resultsMax);
 }

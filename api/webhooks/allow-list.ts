@@ -8,22 +8,18 @@ import { ScorelineError } from '../../shared/errors.js';
 
 const urlLengthMax = 2048;
 
-export interface AllowList {
-  /**
-   * Returns the address of a webhook in its normal form.
-   * @throws ScorelineError `webhook_invalid`, `webhook_not_allowed`
-   */
-  check(text: string): string;
-}
+/**
+ * Returns the address of a webhook in its normal form.
+ * @throws ScorelineError `webhook_invalid`, `webhook_not_allowed`
+ */
+export type CheckWebhookUrl = (text: string) => string;
 
-export function makeAllowList(hosts: readonly WebhookHost[]): AllowList {
+export function makeCheckWebhookUrl(hosts: readonly WebhookHost[]): CheckWebhookUrl {
   const origins = new Set(hosts.map(({ origin }) => origin));
-  return {
-    check(text) {
-      const url = readUrl(text);
-      if (origins.has(url.origin)) return url.href;
-      throw new ScorelineError('webhook_not_allowed', whyNot(url, origins));
-    },
+  return (text) => {
+    const url = readUrl(text);
+    if (origins.has(url.origin)) return url.href;
+    throw new ScorelineError('webhook_not_allowed', whyNot(url, origins));
   };
 }
 

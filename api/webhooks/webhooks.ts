@@ -14,19 +14,9 @@ import { writeEvent } from './event.js';
 import type { PendingWebhooks } from './pending-webhooks.js';
 import { attemptOutcomes } from './post.js';
 
-type Configuration = Pick<
-  Configurations['api'],
-  | 'WEBHOOK_ATTEMPTS_MAX'
-  | 'WEBHOOK_ATTEMPT_MS'
-  | 'WEBHOOK_CONCURRENT_MAX'
-  | 'WEBHOOK_HOSTS'
-  | 'WEBHOOK_PAYLOAD_BYTES_MAX'
-  | 'WEBHOOK_SECRETS'
->;
-
 /** Starts to deliver webhooks. Returns undefined if no host is allowed. */
 export function openCourier(options: {
-  configuration: Configuration;
+  configuration: Configurations['api'];
   registry: Registry;
   kinds: InputKinds;
   pending: PendingWebhooks;

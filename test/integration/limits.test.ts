@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Caller, CallerLimits } from '../../api/access/caller.js';
 import type { Slot } from '../../api/access/limiter.js';
 import { type Limits, makeLimits } from '../../api/access/limits.js';
-import { makeUsage } from '../../api/access/usage.js';
+import { makeTakeUsage } from '../../api/access/usage.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
@@ -21,7 +21,7 @@ const redis = await openRedisForAll();
 async function openInstance(): Promise<Limits> {
   const connection = connectProducer({ url: redis.url, name: 'test', log });
   await waitUntilReady(connection);
-  const limits = makeLimits(makeUsage({ redis: connection, keys, instance: randomUUID() }));
+  const limits = makeLimits(makeTakeUsage({ redis: connection, keys, instance: randomUUID() }));
   onTestFinished(() => {
     limits.close();
     connection.disconnect();
@@ -153,23 +153,21 @@ describe('a number of requests in flight', () => {
     const caller = makeCaller({ concurrent: 1 });
     const connection = connectProducer({ url: redis.url, name: 'test', log });
     await waitUntilReady(connection);
-    const usage = makeUsage({ redis: connection, keys, instance: 'one' });
+    const takeUsage = makeTakeUsage({ redis: connection, keys, instance: 'one' });
     const other = await openInstance();
     const { slots } = await ask(other, caller, 1);
     let questions = 0;
-    const one = makeLimits({
-      take: async (id, wish) => {
-        const grant = await usage.take(id, wish);
-        if (++questions > 1) return grant;
-        expect(grant.granted).toBe(0);
-        // The request at the other instance ends after Redis has answered, and before that is known.
-        slots[0]?.release();
-        await waitUntil('Redis knows', async () => {
-          const counts = Object.entries(await redis.client.hgetall(keys.usage(id)));
-          return counts.every(([name, count]) => !name.startsWith('in:') || /^0 /.test(count));
-        });
-        return grant;
-      },
+    const one = makeLimits(async (id, wish) => {
+      const grant = await takeUsage(id, wish);
+      if (++questions > 1) return grant;
+      expect(grant.granted).toBe(0);
+      // The request at the other instance ends after Redis has answered, and before that is known.
+      slots[0]?.release();
+      await waitUntil('Redis knows', async () => {
+        const counts = Object.entries(await redis.client.hgetall(keys.usage(id)));
+        return counts.every(([name, count]) => !name.startsWith('in:') || /^0 /.test(count));
+      });
+      return grant;
     });
     onTestFinished(() => {
       one.close();
@@ -281,15 +279,13 @@ describe('when Redis is slow', () => {
   test('it learns afterwards of requests that have ended meanwhile', async () => {
     const heard: number[] = [];
     let isSlow = false;
-    const limits = makeLimits({
-      take: async (_caller, { wanted, inFlight }) => {
-        if (isSlow) return new Promise(() => {});
-        heard.push(inFlight + wanted);
-        return {
-          ...{ granted: wanted, limitedBy: undefined, tokens: 0, waitMs: 0 },
-          ...{ elsewhere: 0, instances: 1 },
-        };
-      },
+    const limits = makeLimits(async (_caller, { wanted, inFlight }) => {
+      if (isSlow) return new Promise(() => {});
+      heard.push(inFlight + wanted);
+      return {
+        ...{ granted: wanted, limitedBy: undefined, tokens: 0, waitMs: 0 },
+        ...{ elsewhere: 0, instances: 1 },
+      };
     });
     onTestFinished(() => limits.close());
     const caller = makeCaller({ concurrent: 2 });
@@ -312,15 +308,13 @@ describe('when Redis is slow', () => {
     onTestFinished(() => void vi.useRealTimers());
     const spent: number[] = [];
     let isSlow = false;
-    const limits = makeLimits({
-      take: async (_caller, wish) => {
-        if (isSlow) return new Promise(() => {});
-        spent.push(wish.spent);
-        return {
-          ...{ granted: wish.wanted, limitedBy: undefined, tokens: 5, waitMs: 0 },
-          ...{ elsewhere: 0, instances: 2 },
-        };
-      },
+    const limits = makeLimits(async (_caller, wish) => {
+      if (isSlow) return new Promise(() => {});
+      spent.push(wish.spent);
+      return {
+        ...{ granted: wish.wanted, limitedBy: undefined, tokens: 5, waitMs: 0 },
+        ...{ elsewhere: 0, instances: 2 },
+      };
     });
     onTestFinished(() => limits.close());
     const caller = makeCaller(own);
@@ -347,11 +341,9 @@ describe('when Redis is slow', () => {
     });
     onTestFinished(() => void vi.useRealTimers());
     const asked: string[] = [];
-    const limits = makeLimits({
-      take: (caller) => {
-        asked.push(caller);
-        return Promise.reject(new Error('Redis is away.'));
-      },
+    const limits = makeLimits((caller) => {
+      asked.push(caller);
+      return Promise.reject(new Error('Redis is away.'));
     });
     onTestFinished(() => limits.close());
     for (const own of [{ perSecond: 10 }, { concurrent: 2 }]) {
@@ -371,7 +363,7 @@ describe('when Redis is slow', () => {
       const connection = connectProducer({ url: own.url, name: 'test', log });
       await waitUntilReady(connection);
       onTestFinished(() => connection.disconnect());
-      const limits = makeLimits(makeUsage({ redis: connection, keys, instance: randomUUID() }));
+      const limits = makeLimits(makeTakeUsage({ redis: connection, keys, instance: randomUUID() }));
       onTestFinished(() => limits.close());
       return limits;
     };

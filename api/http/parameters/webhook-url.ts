@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { AllowList } from '../../webhooks/allow-list.js';
+import type { CheckWebhookUrl } from '../../webhooks/allow-list.js';
 import type { Preferences } from './preferences.js';
 
 /**
@@ -13,7 +13,7 @@ import type { Preferences } from './preferences.js';
 export function readWebhookUrl(
   { headers }: Pick<IncomingMessage, 'headers'>,
   preferences: Preferences | undefined,
-  webhooks: AllowList,
+  checkWebhookUrl: CheckWebhookUrl,
 ): string | undefined {
   const given = headers['webhook-url'];
   if (given === undefined) return undefined;
@@ -23,5 +23,5 @@ export function readWebhookUrl(
       'Expected Prefer: respond-async, Prefer: wait=N or ?async with the header Webhook-Url, which tells of a job; got none of them, so this request becomes no job. Add one, or leave Webhook-Url out.',
     );
   }
-  return webhooks.check(String(given));
+  return checkWebhookUrl(String(given));
 }
