@@ -36,7 +36,7 @@ import { RedisMemory } from './admission/redis-memory.js';
 import { cacheOutcomes } from './cache/cache-note.js';
 import { makeCacheEntries } from './cache/entries.js';
 import { ResponseCache } from './cache/response-cache.js';
-import { type Calls, makeCalls } from './calls.js';
+import { Calls } from './calls.js';
 import { deadlineExceeded } from './deadline.js';
 import { openEdge } from './edge.js';
 import { joinListeners, type RequestEvents } from './events.js';
@@ -388,7 +388,7 @@ function openCalls(options: {
     traffic: (...of) => admission.toldTraffic(...of),
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
-  const calls = makeCalls({
+  const calls = new Calls({
     admission,
     bodies,
     whyLate: (phase) => (queue.isAway ? queueAway() : deadlineExceeded(phase)),

@@ -11,7 +11,7 @@ import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import type { CacheEntries } from '../../api/cache/entries.js';
 import { ResponseCache } from '../../api/cache/response-cache.js';
-import { makeCalls } from '../../api/calls.js';
+import { Calls } from '../../api/calls.js';
 import { deadlineExceeded } from '../../api/deadline.js';
 import { openEdge } from '../../api/edge.js';
 import { joinListeners, type RequestTraces } from '../../api/events.js';
@@ -110,7 +110,7 @@ export async function openScene(
     now: () => performance.now(),
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
-  const calls = makeCalls({ admission, bodies, whyLate: deadlineExceeded });
+  const calls = new Calls({ admission, bodies, whyLate: deadlineExceeded });
   const kinds = makeInputKinds(imageLimitsOf(configuration));
   const submit: Dispatcher['submit'] = (submission) => {
     submissions.push(submission);

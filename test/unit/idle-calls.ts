@@ -2,7 +2,7 @@
 
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
-import { makeCalls } from '../../api/calls.js';
+import { Calls } from '../../api/calls.js';
 import { ScorelineError } from '../../shared/errors.js';
 
 export function makeIdleCalls({ permitsMax = 10, bytesMax = 1000 } = {}) {
@@ -17,5 +17,5 @@ export function makeIdleCalls({ permitsMax = 10, bytesMax = 1000 } = {}) {
   });
   const bodies = makeByteBudget(bytesMax);
   const whyLate = (phase: string) => new ScorelineError('deadline_exceeded', phase);
-  return { admission, bodies, calls: makeCalls({ admission, bodies, whyLate }) };
+  return { admission, bodies, calls: new Calls({ admission, bodies, whyLate }) };
 }
