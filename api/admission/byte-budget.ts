@@ -3,17 +3,13 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 
-export interface ByteBudget {
-  /** @throws ScorelineError `overloaded` when fewer bytes are left; then it takes none */
-  take(bytes: number): void;
-  giveBack(bytes: number): void;
-  readonly taken: number;
-}
+export type ByteBudget = ReturnType<typeof makeByteBudget>;
 
-export function makeByteBudget(bytesMax: number): ByteBudget {
+export function makeByteBudget(bytesMax: number) {
   let taken = 0;
   return {
-    take(bytes) {
+    /** @throws ScorelineError `overloaded` when fewer bytes are left; then it takes none */
+    take(bytes: number): void {
       if (taken + bytes > bytesMax) {
         throw new ScorelineError(
           'overloaded',
@@ -23,10 +19,10 @@ export function makeByteBudget(bytesMax: number): ByteBudget {
       }
       taken += bytes;
     },
-    giveBack(bytes) {
+    giveBack(bytes: number): void {
       taken -= bytes;
     },
-    get taken() {
+    get taken(): number {
       return taken;
     },
   };

@@ -32,22 +32,7 @@ export interface Traffic {
   readonly answered: number;
 }
 
-/** Both are about interactive inputs unless another priority is given. */
-export interface Peers {
-  /** How many inputs the other instances have in flight. */
-  inFlight(queue: string, priority?: Priority): number;
-  /**
-   * How many milliseconds the workers need for this many inputs of any instance; undefined while the
-   * rate is unknown.
-   */
-  msFor(queue: string, count: number, priority?: Priority): number | undefined;
-  /**
-   * Says which models this instance may send requests to, besides those of its registry. Resolves when heartbeats for
-   * them are in Redis. Rejects with an error of Redis.
-   */
-  expect(models: readonly Model[]): Promise<void>;
-  close(): void;
-}
+export type Peers = ReturnType<typeof openPeers>;
 
 /** Its own counts are those of interactive inputs. */
 interface Heartbeat extends Traffic {
@@ -81,7 +66,7 @@ export function openPeers(options: {
   instance: string;
   registry: Registry;
   traffic: (queue: string, priority: Priority) => Traffic;
-}): Peers {
+}) {
   const { redis, keys, instance, registry, traffic } = options;
   const knowledge = new Map<string, Knowledge>();
   /** The queues with a heartbeat of this instance in Redis. */
@@ -147,23 +132,32 @@ export function openPeers(options: {
   const unsubscribe = registry.subscribe(({ removed }) => forget(removed));
 
   return {
-    inFlight(queue, priority = 'interactive') {
+    /** How many inputs the other instances have in flight. */
+    inFlight(queue: string, priority: Priority = 'interactive'): number {
       let sum = 0;
       for (const [name, { heartbeat }] of knowledge.get(queue)?.seen ?? []) {
         if (name !== instance) sum += trafficOf(heartbeat, priority).inFlight;
       }
       return sum;
     },
-    msFor: (queue, count, priority = 'interactive') =>
+    /**
+     * How many milliseconds the workers need for this many inputs of any instance; undefined while the
+     * rate is unknown.
+     */
+    msFor: (queue: string, count: number, priority: Priority = 'interactive') =>
       knowledge.get(queue)?.rates[priority].msFor(count),
-    async expect(models) {
+    /**
+     * Says which models this instance may send requests to, besides those of its registry. Resolves when heartbeats for
+     * them are in Redis. Rejects with an error of Redis.
+     */
+    async expect(models: readonly Model[]): Promise<void> {
       const before = expected;
       expected = models;
       forget(before);
       const missing = models.filter(({ queue }) => !written.has(queue));
       await Promise.all(missing.map(({ queue, manifest }) => exchange(queue, manifest.batch.max)));
     },
-    close: () => {
+    close: (): void => {
       clearInterval(timer);
       unsubscribe();
     },

@@ -13,17 +13,7 @@ import { EventStream } from './event-stream.js';
 /** Proxies close connections that are silent for a minute, some for half of one. */
 const beatEveryMs = 15_000;
 
-export interface EventStreams {
-  /**
-   * Begins to answer a request with a stream of events.
-   * @param onClose is called when the stream is over, whoever ends it
-   * @throws ScorelineError `overloaded`, `concurrency_limited`, `shutting_down`
-   */
-  open(caller: Caller, response: ServerResponse, onClose: () => void): EventStream;
-  readonly size: number;
-  /** Ends all streams, so their clients connect to another instance. Can be called twice. */
-  close(): void;
-}
+export type EventStreams = ReturnType<typeof makeEventStreams>;
 
 /**
  * `access` is asked again at every beat, so a stream outlives neither the key or token that opened it, nor what these may
@@ -39,7 +29,7 @@ export function makeEventStreams({
   callerStreamsMax: number;
   access: Pick<Access, 'identify'>;
   beatMs?: number;
-}): EventStreams {
+}) {
   const streams = new Map<EventStream, Caller>();
   /** By the id of the caller. */
   const counts = new Map<string, number>();
@@ -67,7 +57,12 @@ export function makeEventStreams({
   };
 
   return {
-    open(caller, response, onClose) {
+    /**
+     * Begins to answer a request with a stream of events.
+     * @param onClose is called when the stream is over, whoever ends it
+     * @throws ScorelineError `overloaded`, `concurrency_limited`, `shutting_down`
+     */
+    open(caller: Caller, response: ServerResponse, onClose: () => void): EventStream {
       check(caller);
       const stream = new EventStream(response);
       streams.set(stream, caller);
@@ -79,10 +74,11 @@ export function makeEventStreams({
       });
       return stream;
     },
-    get size() {
+    get size(): number {
       return streams.size;
     },
-    close() {
+    /** Ends all streams, so their clients connect to another instance. Can be called twice. */
+    close(): void {
       isClosed = true;
       clearInterval(timer);
       for (const stream of streams.keys()) stream.end();

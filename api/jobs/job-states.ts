@@ -50,33 +50,14 @@ export const stateNames = [
   'expired',
 ] as const satisfies readonly JobState['state'][];
 
-export interface JobStates {
-  /** @throws ScorelineError `queue_unavailable` */
-  read(record: JobRecord): Promise<JobState>;
-  /**
-   * Tells the states of jobs that are pending or have expired, in one command; undefined for a job that has all
-   * its results, of which `read` tells more.
-   * @throws ScorelineError `queue_unavailable`
-   */
-  look(records: readonly JobRecord[]): Promise<readonly (ResultlessState | undefined)[]>;
-  /**
-   * Tells only the names of the states, for which it need not read whole results.
-   * @throws ScorelineError `queue_unavailable`
-   */
-  list(records: readonly JobRecord[]): Promise<readonly JobState['state'][]>;
-  /**
-   * Cancels a job unless it has ended.
-   * @throws ScorelineError `queue_unavailable`
-   */
-  cancel(record: JobRecord): Promise<void>;
-}
+export type JobStates = ReturnType<typeof makeJobStates>;
 
 export function makeJobStates(options: {
   redis: Redis;
   keys: Keys;
   queue: Pick<Queue, 'keysOf' | 'uncount'>;
   readLarge: ReadLarge;
-}): JobStates {
+}) {
   const { redis, keys, queue, readLarge } = options;
 
   /**
@@ -110,14 +91,20 @@ export function makeJobStates(options: {
   };
 
   return {
-    async read(record) {
+    /** @throws ScorelineError `queue_unavailable` */
+    async read(record: JobRecord): Promise<JobState> {
       const [found] = (await orUnavailable(readAll([record], errorBytesMax - 1))) as [Found];
       const kept = await orUnavailable(readWhole(record, found));
       const replies = kept.map(readKeptReply).filter((reply) => reply !== undefined);
       if (replies.length < kept.length) return { state: stateWithout(record, found.place) };
       return failureOf(replies) ?? { state: 'succeeded', replies: replies as ScoredReply[] };
     },
-    async look(records) {
+    /**
+     * Tells the states of jobs that are pending or have expired, in one command; undefined for a job that has all
+     * its results, of which `read` tells more.
+     * @throws ScorelineError `queue_unavailable`
+     */
+    async look(records: readonly JobRecord[]): Promise<(ResultlessState | undefined)[]> {
       const names: string[] = [];
       const values: (string | number)[] = [];
       for (const { items, queue: name, priority, queued } of records) {
@@ -132,7 +119,11 @@ export function makeJobStates(options: {
         return place ? stateWithout(record, place) : undefined;
       });
     },
-    async list(records) {
+    /**
+     * Tells only the names of the states, for which it need not read whole results.
+     * @throws ScorelineError `queue_unavailable`
+     */
+    async list(records: readonly JobRecord[]): Promise<JobState['state'][]> {
       if (records.length === 0) return [];
       const heads = await orUnavailable(readAll(records, headBytes - 1));
       const isUnsure = heads.map(({ kept }) =>
@@ -151,7 +142,12 @@ export function makeJobStates(options: {
         return failureOf(replies as Reply[])?.state ?? 'succeeded';
       });
     },
-    async cancel({ caller, items, queue: name, priority, queued, keepMs }) {
+    /**
+     * Cancels a job unless it has ended.
+     * @throws ScorelineError `queue_unavailable`
+     */
+    async cancel(record: JobRecord): Promise<void> {
+      const { caller, items, queue: name, priority, queued, keepMs } = record;
       const results = items.map((id) => {
         const bytes = packReplies([{ id, error: cancelled }]);
         return { id, bytes, keepMs, keepFor: shareOf(caller) };

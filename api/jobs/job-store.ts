@@ -21,44 +21,7 @@ export interface Cursor {
   readonly id: string;
 }
 
-export interface JobStore {
-  /**
-   * Adds a job, and its webhook if it has one, unless there is a job with this id already.
-   * @param replaced the job with this id that has expired, if there is one
-   * @returns the job that is there now
-   * @throws ScorelineError `queue_unavailable`
-   */
-  add(record: JobRecord, replaced?: JobRecord): Promise<JobRecord>;
-  /**
-   * Takes one of the places that the caller of a job has for jobs, until its deadline. Adding the job keeps the place until
-   * the job is forgotten.
-   * @throws ScorelineError `overloaded`, `queue_unavailable`
-   */
-  takePlace(record: JobRecord): Promise<void>;
-  /** Gives the place of a job back that was not added. If Redis is away, it stays taken until the deadline of the job. */
-  giveBackPlace(record: JobRecord): void;
-  /**
-   * Returns a job of whichever caller.
-   * @throws ScorelineError `queue_unavailable`
-   */
-  read(id: string): Promise<JobRecord | undefined>;
-  /**
-   * Returns undefined if the caller has no such job.
-   * @throws ScorelineError `queue_unavailable`
-   */
-  find(caller: string, id: string): Promise<JobRecord | undefined>;
-  /**
-   * Lists a caller's jobs, the last one first.
-   * @throws ScorelineError `queue_unavailable`
-   */
-  list(caller: string, count: number, after?: Cursor): Promise<Listed>;
-}
-
-export interface Listed {
-  readonly records: readonly JobRecord[];
-  /** The last job that was looked at; undefined at the end of the list. */
-  readonly next: Cursor | undefined;
-}
+export type JobStore = ReturnType<typeof makeJobStore>;
 
 export function makeJobStore(options: {
   redis: Redis;
@@ -66,9 +29,13 @@ export function makeJobStore(options: {
   /** The most jobs of one caller. */
   jobsMax: number;
   webhooks: Pick<PendingWebhooks, 'partsOf'>;
-}): JobStore {
+}) {
   const { redis, keys, jobsMax, webhooks } = options;
 
+  /**
+   * Returns a job of whichever caller.
+   * @throws ScorelineError `queue_unavailable`
+   */
   const read = async (id: string) => readRecord(await orUnavailable(redis.get(keys.job(id))));
 
   const readCursors = async (caller: string, count: number, after?: Cursor) => {
@@ -86,7 +53,13 @@ export function makeJobStore(options: {
   };
 
   return {
-    async add(record, replaced) {
+    /**
+     * Adds a job, and its webhook if it has one, unless there is a job with this id already.
+     * @param replaced the job with this id that has expired, if there is one
+     * @returns the job that is there now
+     * @throws ScorelineError `queue_unavailable`
+     */
+    async add(record: JobRecord, replaced?: JobRecord): Promise<JobRecord> {
       const { id, caller, submittedAt } = record;
       const now = Math.floor(nowMs());
       const goneAt = forgottenAt(record);
@@ -104,7 +77,12 @@ export function makeJobStore(options: {
       if (!job) await run(anyRecord);
       return job ?? record;
     },
-    async takePlace(record) {
+    /**
+     * Takes one of the places that the caller of a job has for jobs, until its deadline. Adding the job keeps the place
+     * until the job is forgotten.
+     * @throws ScorelineError `overloaded`, `queue_unavailable`
+     */
+    async takePlace(record: JobRecord): Promise<void> {
       const { id, caller, deadlineAt } = record;
       const now = Math.floor(nowMs());
       const values = [id, now, Math.ceil(deadlineAt), jobsMax];
@@ -113,15 +91,25 @@ export function makeJobStore(options: {
       );
       if (nextAt !== null) throw full(jobsMax, Number(nextAt) - now);
     },
-    giveBackPlace({ id, caller }) {
+    /** Gives the place of a job back that was not added. If Redis is away, it stays taken until the deadline of the job. */
+    giveBackPlace({ id, caller }: JobRecord): void {
       redis.eval(giveBackScript, 2, keys.jobsEnd(caller), keys.job(id), id).catch(() => {});
     },
     read,
-    async find(caller, id) {
+    /**
+     * Returns undefined if the caller has no such job.
+     * @throws ScorelineError `queue_unavailable`
+     */
+    async find(caller: string, id: string): Promise<JobRecord | undefined> {
       const record = await read(id);
       return record?.caller === caller ? record : undefined;
     },
-    async list(caller, count, after) {
+    /**
+     * Lists a caller's jobs, the last one first.
+     * @returns `next` is the last job that was looked at; undefined at the end of the list
+     * @throws ScorelineError `queue_unavailable`
+     */
+    async list(caller: string, count: number, after?: Cursor) {
       const { cursors, isEnd } = await orUnavailable(readCursors(caller, count, after));
       const names = cursors.map(({ id }) => keys.job(id));
       const texts = names.length === 0 ? [] : await orUnavailable(redis.mget(names));

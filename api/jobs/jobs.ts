@@ -43,30 +43,24 @@ type HasLeft = () => boolean;
  */
 export type WhereModel = (record: JobRecord) => 'here' | 'awaited' | 'gone';
 
-export class Jobs {
-  readonly #store: JobStore;
-  readonly #states: JobStates;
-  readonly #watch: Pick<JobWatch, 'follow'>;
-  readonly #lines: Pick<WaitingLines, 'of'>;
-  readonly #onCancelled: (record: JobRecord) => void;
+interface Parts {
+  readonly store: JobStore;
+  readonly states: JobStates;
+  readonly watch: Pick<JobWatch, 'follow'>;
+  readonly lines: Pick<WaitingLines, 'of'>;
+  readonly onCancelled?: (record: JobRecord) => void;
+}
 
-  constructor(parts: {
-    store: JobStore;
-    states: JobStates;
-    watch: Pick<JobWatch, 'follow'>;
-    lines: Pick<WaitingLines, 'of'>;
-    onCancelled?: (record: JobRecord) => void;
-  }) {
-    this.#store = parts.store;
-    this.#states = parts.states;
-    this.#watch = parts.watch;
-    this.#lines = parts.lines;
-    this.#onCancelled = parts.onCancelled ?? (() => {});
+export class Jobs {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
   /** @throws ScorelineError `job_not_found`, `queue_unavailable` */
   async find(caller: string, id: string): Promise<JobRecord> {
-    const record = await this.#store.find(caller, id);
+    const record = await this.#parts.store.find(caller, id);
     if (record) return record;
     throw new ScorelineError(
       'job_not_found',
@@ -80,17 +74,17 @@ export class Jobs {
    */
   async read(record: JobRecord, waitMs = 0, hasLeft: HasLeft = () => false): Promise<JobState> {
     const ended = waitMs > 0 ? await this.#waitForEnd(record, waitMs, hasLeft) : undefined;
-    return ended ?? this.#states.read(record);
+    return ended ?? this.#parts.states.read(record);
   }
 
   /** Follows a job until it has ended. Returns a function that stops it before that. */
   follow(record: JobRecord, follower: Follower): () => void {
-    return this.#watch.follow(record, follower);
+    return this.#parts.watch.follow(record, follower);
   }
 
   /** Returns the place of a queued job in the line of its model and priority; undefined if it is not known. */
   standingOf({ queue, priority, queued }: JobRecord): Promise<Standing | undefined> {
-    return this.#lines.of(jobQueueOf(queue, priority), queued);
+    return this.#parts.lines.of(jobQueueOf(queue, priority), queued);
   }
 
   /** Returns how a job has ended; undefined if the time is over before, or nobody waits any more. */
@@ -101,7 +95,7 @@ export class Jobs {
         stopFollowing();
         resolve(state);
       };
-      const stopFollowing = this.#watch.follow(record, {
+      const stopFollowing = this.#parts.watch.follow(record, {
         onState: (state) => {
           if (!isPending(state)) settle(state);
           else if (hasLeft()) settle();
@@ -127,8 +121,8 @@ export class Jobs {
     const jobs: ListedJob[] = [];
     let last = after;
     for (let lookedAt = 0; lookedAt < lookedAtMax; lookedAt += readAtOnce) {
-      const { records, next } = await this.#store.list(caller, readAtOnce, last);
-      const states = await this.#states.list(records);
+      const { records, next } = await this.#parts.store.list(caller, readAtOnce, last);
+      const states = await this.#parts.states.list(records);
       for (const [at, record] of records.entries()) {
         const job = {
           record,
@@ -151,8 +145,8 @@ export class Jobs {
   async cancel(record: JobRecord, whereModel: WhereModel): Promise<JobState> {
     const before = await this.read(record);
     if (isPending(before)) {
-      await this.#states.cancel(record);
-      this.#onCancelled(record);
+      await this.#parts.states.cancel(record);
+      this.#parts.onCancelled?.(record);
     }
     const state = await this.read(record);
     if (state.state === 'cancelled') return state;

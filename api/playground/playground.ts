@@ -25,18 +25,7 @@ export interface PageSettings {
 
 export type PageEncoding = 'identity' | 'gzip' | 'br';
 
-export interface Playground {
-  /**
-   * Returns the Content-Security-Policy of the page.
-   * @param issuer the origin at which the page gets a token, if people can sign in
-   */
-  policyWith(issuer: string | undefined): string;
-  /** Names this version of the page. */
-  readonly tag: string;
-  page(encoding: PageEncoding): Buffer;
-  /** Returns a picture in JPEG, or undefined if there is none of this name. */
-  sample(name: string): Buffer | undefined;
-}
+export type Playground = ReturnType<typeof openPlayground>;
 
 const pageFile = fileURLToPath(new URL('./page.html', import.meta.url));
 const samplesFolder = fileURLToPath(new URL('./samples', import.meta.url));
@@ -46,7 +35,7 @@ export function isPageBuilt(): boolean {
   return existsSync(pageFile);
 }
 
-export function openPlayground(settings: PageSettings): Playground {
+export function openPlayground(settings: PageSettings) {
   const built = readFileSync(pageFile, 'utf8');
   const text = writeSettings(built, settings);
   const samples = new Map(
@@ -56,14 +45,17 @@ export function openPlayground(settings: PageSettings): Playground {
   );
   const kept = new Map<PageEncoding, Buffer>();
   return {
+    /** Returns the Content-Security-Policy of the page. */
     policyWith: policiesOf(built),
+    /** Names this version of the page. */
     tag: `"${hash('sha256', text, 'base64').slice(0, 22)}"`,
-    page: (encoding) => {
+    page: (encoding: PageEncoding): Buffer => {
       const known = kept.get(encoding) ?? compress[encoding](Buffer.from(text));
       kept.set(encoding, known);
       return known;
     },
-    sample: (name) => samples.get(name),
+    /** Returns a picture in JPEG, or undefined if there is none of this name. */
+    sample: (name: string) => samples.get(name),
   };
 }
 
@@ -82,7 +74,8 @@ function writeSettings(page: string, settings: PageSettings): string {
   return page.replace(settingsPlace, (_, before) => `${before}${json}`);
 }
 
-function policiesOf(page: string): Playground['policyWith'] {
+/** Makes a function that returns the page's policy. It gets the origin of the issuer, if people can sign in there. */
+function policiesOf(page: string): (issuer: string | undefined) => string {
   const script = digestOf(page, 'script');
   const style = digestOf(page, 'style');
   return (issuer) =>

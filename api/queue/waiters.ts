@@ -15,19 +15,9 @@ interface Waiter {
   reject(error: ScorelineError): void;
 }
 
-export interface Waiters {
-  /** Resolves with the reply to an item, or rejects with the error that ends the wait. */
-  expect(id: string): Promise<ScoredReply>;
-  isExpected(id: string): boolean;
-  /** Hands a reply to its waiter. Returns false if the item has no waiter. */
-  settle(reply: Reply): boolean;
-  /** Ends the wait with an error. Returns false if the item has no waiter. */
-  fail(id: string, error: ScorelineError): boolean;
-  failAll(error: ScorelineError): void;
-  readonly size: number;
-}
+export type Waiters = ReturnType<typeof makeWaiters>;
 
-export function makeWaiters(): Waiters {
+export function makeWaiters() {
   const waiters = new Map<string, Waiter>();
 
   const leave = (id: string): Waiter | undefined => {
@@ -36,6 +26,7 @@ export function makeWaiters(): Waiters {
     return waiter;
   };
 
+  /** Ends the wait with an error. Returns false if the item has no waiter. */
   const fail = (id: string, error: ScorelineError): boolean => {
     const waiter = leave(id);
     waiter?.reject(error);
@@ -43,22 +34,24 @@ export function makeWaiters(): Waiters {
   };
 
   return {
-    expect: (id) =>
+    /** Resolves with the reply to an item, or rejects with the error that ends the wait. */
+    expect: (id: string): Promise<ScoredReply> =>
       new Promise((resolve, reject) => {
         waiters.set(id, { resolve, reject });
       }),
-    isExpected: (id) => waiters.has(id),
-    settle(reply) {
+    isExpected: (id: string): boolean => waiters.has(id),
+    /** Hands a reply to its waiter. Returns false if the item has no waiter. */
+    settle(reply: Reply): boolean {
       if ('error' in reply) return fail(reply.id, errorOfReply(reply));
       const waiter = leave(reply.id);
       waiter?.resolve(reply);
       return waiter !== undefined;
     },
     fail,
-    failAll(error) {
+    failAll(error: ScorelineError): void {
       for (const id of [...waiters.keys()]) fail(id, error);
     },
-    get size() {
+    get size(): number {
       return waiters.size;
     },
   };

@@ -15,23 +15,13 @@ const keyWaitersMax = 16;
 
 export type Waiting = Pick<Call, 'deadlineAt' | 'ending'>;
 
-export interface Flights<T> {
-  /**
-   * Resolves with the outcome of the flight with this name. Starts the flight if there is none.
-   * @throws ScorelineError `overloaded` when too many calls wait; the reason of the call's ending; the
-   * flight's own error
-   */
-  join(name: string, call: Waiting, start: () => Promise<T>): Promise<T>;
-  readonly size: number;
-}
-
 interface Flight<T> {
   readonly landing: Promise<T>;
   readonly deadlineAt: number;
   waiters: number;
 }
 
-export function makeFlights<T>({ waitersMax = keyWaitersMax } = {}): Flights<T> {
+export function makeFlights<T>({ waitersMax = keyWaitersMax } = {}) {
   const flights = new Map<string, Flight<T>>();
 
   const depart = (name: string, deadlineAt: number, start: () => Promise<T>): Flight<T> => {
@@ -44,7 +34,12 @@ export function makeFlights<T>({ waitersMax = keyWaitersMax } = {}): Flights<T> 
   };
 
   return {
-    async join(name, call, start) {
+    /**
+     * Resolves with the outcome of the flight with this name. Starts the flight if there is none.
+     * @throws ScorelineError `overloaded` when too many calls wait; the reason of the call's ending; the
+     * flight's own error
+     */
+    async join(name: string, call: Waiting, start: () => Promise<T>): Promise<T> {
       for (;;) {
         if (call.ending.reason) throw call.ending.reason;
         const flight = flights.get(name) ?? depart(name, call.deadlineAt, start);
@@ -55,7 +50,7 @@ export function makeFlights<T>({ waitersMax = keyWaitersMax } = {}): Flights<T> 
         }
       }
     },
-    get size() {
+    get size(): number {
       return flights.size;
     },
   };

@@ -25,29 +25,7 @@ export interface KeptReplies {
   readonly isNew: boolean;
 }
 
-export interface Results {
-  /** How long results are kept. */
-  readonly keepMs: number;
-  /**
-   * Claims a key for a request, unless all its results are there. Takes one round trip.
-   * @param deadlineAt milliseconds since the epoch
-   * @param keepMs how long its results are kept; as long as those of all repeats if undefined
-   * @throws ScorelineError `idempotency_key_reused`, `overloaded`, `queue_unavailable`
-   */
-  claim(identity: Identity, deadlineAt: number, keepMs?: number): Promise<KeptReplies>;
-  /**
-   * Reads the replies without claiming the key.
-   * @throws ScorelineError `idempotency_key_reused`, `queue_unavailable`
-   */
-  look(identity: Identity): Promise<KeptReplies>;
-  /**
-   * Has these replies, which are kept already, kept for at least so long from now on.
-   * @throws ScorelineError `queue_unavailable`
-   */
-  lengthen(identity: Identity, replies: KeptReplies['replies'], ms: number): Promise<void>;
-  /** Undoes the claim of a request that was refused. */
-  release(identity: Identity): void;
-}
+export type Results = ReturnType<typeof makeResults>;
 
 /** The most results that are kept, and their most bytes. */
 export interface ResultLimits {
@@ -63,7 +41,7 @@ export function makeResults(options: {
   /** Those of one caller. */
   callerLimits: ResultLimits;
   readLarge: ReadLarge;
-}): Results {
+}) {
   const { redis, keys, keepMs, limits, callerLimits, readLarge } = options;
 
   const runScript = async (identity: Identity, mode: 'claim' | 'look', resultsAt: number) => {
@@ -120,10 +98,30 @@ export function makeResults(options: {
   };
 
   return {
+    /** How long results are kept. */
     keepMs,
-    claim: (identity, deadlineAt, ms = keepMs) => readKept(identity, 'claim', deadlineAt + ms),
-    look: (identity) => readKept(identity, 'look', 0),
-    async lengthen({ caller, ids }, replies, ms) {
+    /**
+     * Claims a key for a request, unless all its results are there. Takes one round trip.
+     * @param deadlineAt milliseconds since the epoch
+     * @param ms how long its results are kept; as long as those of all repeats if undefined
+     * @throws ScorelineError `idempotency_key_reused`, `overloaded`, `queue_unavailable`
+     */
+    claim: (identity: Identity, deadlineAt: number, ms = keepMs) =>
+      readKept(identity, 'claim', deadlineAt + ms),
+    /**
+     * Reads the replies without claiming the key.
+     * @throws ScorelineError `idempotency_key_reused`, `queue_unavailable`
+     */
+    look: (identity: Identity) => readKept(identity, 'look', 0),
+    /**
+     * Has these replies, which are kept already, kept for at least so long from now on.
+     * @throws ScorelineError `queue_unavailable`
+     */
+    async lengthen(
+      { caller, ids }: Identity,
+      replies: KeptReplies['replies'],
+      ms: number,
+    ): Promise<void> {
       const kept = replies.flatMap((reply, at) => {
         const [id, keepFor] = [ids[at] as string, shareOf(caller)];
         return reply ? [{ id, keepFor, keepMs: ms, bytes: packReplies([reply]) }] : [];
@@ -131,7 +129,8 @@ export function makeResults(options: {
       if (kept.length === 0) return;
       await orUnavailable(keepResults({ redis, keys }, kept, { now: nowMs() }));
     },
-    release({ caller, scope, ids }) {
+    /** Undoes the claim of a request that was refused. */
+    release({ caller, scope, ids }: Identity): void {
       const [places] = placeKeys(keys, shareOf(caller));
       // Not awaited, because a claim that stays behind expires by itself.
       redis

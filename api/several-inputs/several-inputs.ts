@@ -93,10 +93,7 @@ export interface SeveralInputsEnd {
   readonly stop: ScorelineError | undefined;
 }
 
-export interface SeveralInputs {
-  /** Scores the inputs of a request, and then ends its call. */
-  score(call: Call, options: SeveralInputsOptions): Promise<SeveralInputsEnd>;
-}
+export type SeveralInputs = ReturnType<typeof makeSeveralInputs>;
 
 interface Parts {
   readonly calls: Pick<Calls, 'openPart'>;
@@ -106,10 +103,11 @@ interface Parts {
   readonly inFlightMax: number;
 }
 
-export function makeSeveralInputs(parts: Parts): SeveralInputs {
+export function makeSeveralInputs(parts: Parts) {
   const lines = new Lines();
   return {
-    async score(call, options) {
+    /** Scores the inputs of a request, and then ends its call. */
+    async score(call: Call, options: SeveralInputsOptions): Promise<SeveralInputsEnd> {
       const run = new Run({ ...parts, lines }, call, options);
       try {
         return await run.end();
