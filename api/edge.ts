@@ -3,13 +3,13 @@
 import type { Configurations } from '../shared/configuration/configuration.js';
 import { packageVersion } from '../shared/version.js';
 import type { Access } from './access/access.js';
-import type { Calls } from './calls.js';
+import type { Calls } from './call/calls.js';
 import type { RunningGrpcServer, startGrpcServer } from './grpc/server.js';
+import { type EventStreams, makeEventStreams } from './http/answers/event-streams.js';
 import { type App, makeApp } from './http/app.js';
-import { type EventStreams, makeEventStreams } from './http/event-streams.js';
-import { makeGate } from './http/gate.js';
-import { type RunningServer, startServer } from './http/server.js';
-import { UntakenAnswers } from './http/untaken-answers.js';
+import { type RunningServer, startServer } from './http/connection/server.js';
+import { UntakenAnswers } from './http/connection/untaken-answers.js';
+import { makeGate } from './http/gate/gate.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
 import { makeReadiness } from './readiness.js';

@@ -4,7 +4,7 @@ import type { ErrorCode, ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/registry/models.js';
 import type { TraceContext } from '../shared/telemetry/telemetry.js';
 import type { Caller } from './access/caller.js';
-import type { Call } from './call.js';
+import type { Call } from './call/call.js';
 import type { RequestTrace } from './traces/request-trace.js';
 
 /** A request that has arrived. */

@@ -3,7 +3,7 @@
 
 import type { Model } from '../shared/registry/models.js';
 import type { Registry } from '../shared/registry/registry.js';
-import type { Calls } from './calls.js';
+import type { Calls } from './call/calls.js';
 import type { Queue } from './queue/queue.js';
 import type { MayRest } from './versions/at-rest.js';
 

@@ -5,7 +5,7 @@ import { nowMs } from '../shared/clock.js';
 import type { Model } from '../shared/registry/models.js';
 import { rowsOfItem } from '../shared/wire/item-id.js';
 import type { ScoredReply, Timing } from '../shared/wire/reply.js';
-import type { Call } from './call.js';
+import type { Call } from './call/call.js';
 
 /** How often something took time, and how much together. */
 export interface Duration {

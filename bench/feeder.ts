@@ -1,7 +1,7 @@
 // Feeds a queue as an API under load does, and counts what is answered.
 
 import { randomUUID } from 'node:crypto';
-import { Ending } from '../api/ending.js';
+import { Ending } from '../api/call/ending.js';
 import { nowMs } from '../shared/clock.js';
 import type { Model } from '../shared/registry/models.js';
 import type { Tensor } from '../shared/tensors/tensors.js';

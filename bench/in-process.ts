@@ -1,14 +1,14 @@
 // The service people write without a queue: one Express process that scores by itself. Its engine
 // runs in a thread, so the process stays responsive. Model, checks and predictions are Scoreline's.
-// The argument "tuned" adds the prototypes of Scoreline's API (see api/http/server.ts). The parent
+// The argument "tuned" adds the prototypes of Scoreline's API (see api/http/connection/server.ts). The parent
 // adds V8's arguments.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import express from 'express';
-import { Ending } from '../api/ending.js';
-import { makePrototypes } from '../api/http/server.js';
+import { Ending } from '../api/call/ending.js';
+import { makePrototypes } from '../api/http/connection/server.js';
 import { text } from '../api/kinds/text.js';
 import type { Label } from '../shared/manifest/labels.js';
 import { makeLogger } from '../shared/process/log.js';

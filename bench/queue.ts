@@ -19,7 +19,7 @@ import { startBenchService } from './service.js';
 const values = readOptions({
   seconds: 4,
   rounds: 5,
-  // Gives (a) the changes that make (b) fast: see api/http/server.ts and cli/processes/children.ts.
+  // Gives (a) the changes that make (b) fast: see api/http/connection/server.ts and cli/processes/children.ts.
   tuned: false,
 });
 const modelsDirectory = path.join(packageDirectory(), 'models');

@@ -2,7 +2,7 @@
 // process scores them directly, before the service starts.
 
 import sharp from 'sharp';
-import { Ending } from '../api/ending.js';
+import { Ending } from '../api/call/ending.js';
 import { kindsOf, makeInputKinds } from '../api/kinds/kinds.js';
 import { readPhotographs } from '../bench/photographs.js';
 import { readQuestions } from '../bench/questions.js';

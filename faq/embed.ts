@@ -1,6 +1,6 @@
 // Embeds texts with a model, as its worker would: by its tokenizer, one by one.
 
-import { Ending } from '../api/ending.js';
+import { Ending } from '../api/call/ending.js';
 import { readEmbedding } from '../api/kinds/embedding.js';
 import { text as textKind } from '../api/kinds/text.js';
 import { ScorelineError } from '../shared/errors.js';

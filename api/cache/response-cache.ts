@@ -14,7 +14,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { packageVersion } from '../../shared/version.js';
 import { rowsOfItem } from '../../shared/wire/item-id.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
-import type { Call } from '../call.js';
+import type { Call } from '../call/call.js';
 import { makeFlights } from '../repeat/flights.js';
 import { type Asked, fingerprintOf, hash } from '../repeat/identity.js';
 import type { CacheNote, CacheOutcome } from './cache-note.js';

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
-import { eventStreamType } from '../http/event-stream.js';
+import { eventStreamType } from '../http/answers/event-stream.js';
 import { pageSizeMax } from '../http/routes/jobs.js';
 import { eventIdForm } from '../jobs/job-events.js';
 import { stateNames } from '../jobs/job-states.js';

@@ -4,7 +4,7 @@ import { type ErrorCode, ScorelineError } from '../../shared/errors.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { catalogueOf } from '../access/caller.js';
-import type { Call } from '../call.js';
+import type { Call } from '../call/call.js';
 import type { Description, ModelName } from '../inference/description.js';
 import { checkInferRequest, type InferRequest } from '../inference/infer-request.js';
 import { formOutputs, sizeOf } from '../inference/infer-response.js';

@@ -12,7 +12,7 @@ import { type Caller, nobody } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
 import { cacheFieldsOf } from '../cache/cache-note.js';
-import type { Call } from '../call.js';
+import type { Call } from '../call/call.js';
 import { makeRequestId } from '../http/request-id.js';
 import type { RequestTrace } from '../traces/request-trace.js';
 import type { MethodName } from './protocol.js';

@@ -1,5 +1,5 @@
 // The gate of gRPC: finds out who sends a request, and opens a call for each request to infer, from its
-// metadata and before its message is read. It refuses what the gate of HTTP refuses (api/http/gate.ts).
+// metadata and before its message is read. It refuses what the gate of HTTP refuses (api/http/gate/gate.ts).
 //
 // The model is named in the message. Until that is read, the call may be for any model of its caller.
 
@@ -17,14 +17,14 @@ import type { Registry } from '../../shared/registry/registry.js';
 import type { Access } from '../access/access.js';
 import { catalogueOf, requireScope } from '../access/caller.js';
 import { readFreshness } from '../cache/freshness.js';
-import type { Call } from '../call.js';
-import type { Calls } from '../calls.js';
+import type { Call } from '../call/call.js';
+import type { Calls } from '../call/calls.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
-import { httpsRequired } from '../http/entrance.js';
-import { noModels } from '../http/gate.js';
+import type { UntakenAnswers } from '../http/connection/untaken-answers.js';
+import { httpsRequired } from '../http/gate/entrance.js';
+import { noModels } from '../http/gate/gate.js';
 import { parseIdempotencyKey } from '../http/parameters/idempotency-key.js';
 import { parsePriority, priorityHeader } from '../http/parameters/priority.js';
-import type { UntakenAnswers } from '../http/untaken-answers.js';
 import { Arrival, countBytes, limitBytes, streamOf } from './arrival.js';
 import type { Message } from './message.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';

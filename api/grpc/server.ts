@@ -6,7 +6,7 @@ import { type handleUnaryCall, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import { listen } from '../../shared/process/listen.js';
 import type { Access } from '../access/access.js';
-import type { Calls } from '../calls.js';
+import type { Calls } from '../call/calls.js';
 import { closeWithin, finalAnswerMs } from '../closing.js';
 import { type AnswerOptions, makeAnswer } from './answers.js';
 import { type GateOptions, makeGate } from './gate.js';

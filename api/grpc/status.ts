@@ -4,7 +4,7 @@
 import { toUSVString } from 'node:util';
 import { type Metadata, type StatusObject, status as statusCodes } from '@grpc/grpc-js';
 import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
-import { internalError } from '../http/problem.js';
+import { internalError } from '../http/answers/problem.js';
 
 /** Proxies and clients refuse long trailers. */
 const detailCharactersMax = 1500;

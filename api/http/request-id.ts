@@ -1,7 +1,7 @@
 // Each request has an id, which its answer and the lines of the log about it name.
 
 import { randomUUID } from 'node:crypto';
-import type { GatedRequest } from './gated-request.js';
+import type { GatedRequest } from './gate/gated-request.js';
 
 const wellFormed = /^[\w.:/+=@-]{1,128}$/;
 

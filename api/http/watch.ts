@@ -5,10 +5,10 @@ import type { ServerResponse } from 'node:http';
 import { nowMs } from '../../shared/clock.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
-import { isGone, onDeparture } from './departure.js';
-import type { GatedRequest } from './gated-request.js';
+import { isGone, onDeparture } from './connection/departure.js';
+import type { GatedRequest } from './gate/gated-request.js';
+import { mayScore, routeOf } from './gate/open-call.js';
 import { loggedPath } from './logged-path.js';
-import { mayScore, routeOf } from './open-call.js';
 import { openPaths, pathOf } from './paths.js';
 import { requestIdOf } from './request-id.js';
 

@@ -12,7 +12,7 @@ import {
   numberArrays,
   type Tensor,
 } from '../../shared/tensors/tensors.js';
-import { type Call, clientClosed } from '../call.js';
+import { type Call, clientClosed } from '../call/call.js';
 
 /** The most numbers in the lists of one answer. They take two seconds and 80 MB. */
 const listedMax = 4_000_000;

@@ -3,7 +3,7 @@
 import { ScorelineError } from '../../shared/errors.js';
 import { shown } from '../../shared/shown.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Call } from '../call.js';
+import type { Call } from '../call/call.js';
 import { readDeadlineMs } from '../http/parameters/parameters.js';
 import type { Scoring } from '../scoring.js';
 import type { InferRequest } from './infer-request.js';

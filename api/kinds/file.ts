@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { shown } from '../../shared/shown.js';
-import { joinStrings } from '../../shared/tensors/tensors.js';
+import { encodeBytes } from '../../shared/tensors/tensors.js';
 import { decodeBase64 } from './base64.js';
 import type { InputKind } from './kind.js';
 
@@ -49,7 +49,7 @@ export const file: InputKind = {
     if (bytes.byteLength === 0) {
       throw new ScorelineError('input_missing', 'Expected a file; got an empty one.');
     }
-    return [{ name: 'input', datatype: 'BYTES', shape: [1], data: joinStrings([bytes]) }];
+    return [{ name: 'input', datatype: 'BYTES', shape: [1], data: encodeBytes(bytes) }];
   },
 
   describe: () => ({

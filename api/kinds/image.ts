@@ -10,7 +10,7 @@ import { countProcessors } from '../../shared/process/processors.js';
 import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Ending } from '../ending.js';
+import type { Ending } from '../call/ending.js';
 import { type Load, Turns } from '../turns.js';
 import { decodeBase64 } from './base64.js';
 import type { InputKind, RawInput } from './kind.js';

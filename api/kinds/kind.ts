@@ -6,7 +6,7 @@ import type { ErrorCode } from '../../shared/errors.js';
 import type { Label } from '../../shared/manifest/labels.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Ending } from '../ending.js';
+import type { Ending } from '../call/ending.js';
 import type { WritePredictions } from './predictions.js';
 
 /** A row of a table as the client sent it: a value for each column. */

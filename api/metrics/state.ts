@@ -7,9 +7,9 @@ import { priorities } from '../../shared/wire/priority.js';
 import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
 import type { RedisMemory } from '../admission/redis-memory.js';
-import type { Calls } from '../calls.js';
-import type { EventStreams } from '../http/event-streams.js';
-import type { UntakenAnswers } from '../http/untaken-answers.js';
+import type { Calls } from '../call/calls.js';
+import type { EventStreams } from '../http/answers/event-streams.js';
+import type { UntakenAnswers } from '../http/connection/untaken-answers.js';
 import type { Queue } from '../queue/queue.js';
 import type { Load } from '../turns.js';
 

@@ -8,7 +8,7 @@ import { countBytes, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Item, OutputWish } from '../../shared/wire/job.js';
 import { jobQueueOf, type Priority, priorities } from '../../shared/wire/priority.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
-import type { Ending } from '../ending.js';
+import type { Ending } from '../call/ending.js';
 import type { RequestTrace } from '../traces/request-trace.js';
 import { type Entry, Lane, type LaneContext } from './lane.js';
 

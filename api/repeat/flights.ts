@@ -8,7 +8,7 @@
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Call } from '../call.js';
+import type { Call } from '../call/call.js';
 
 /** How many requests with one key may wait at a time. No caller has reason to send more. */
 const keyWaitersMax = 16;

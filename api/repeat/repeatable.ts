@@ -11,8 +11,8 @@
 
 import type { Reply, ScoredReply } from '../../shared/wire/reply.js';
 import type { CacheNote } from '../cache/cache-note.js';
-import type { Call, CallEnd } from '../call.js';
-import type { Calls } from '../calls.js';
+import type { Call, CallEnd } from '../call/call.js';
+import type { Calls } from '../call/calls.js';
 import type { Prepared } from '../kinds/kind.js';
 import type { DispatchedItem } from '../queue/dispatcher.js';
 import { errorOfReply } from '../queue/waiters.js';

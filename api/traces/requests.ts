@@ -9,7 +9,7 @@ import { nowMs } from '../../shared/clock.js';
 import { errorTable } from '../../shared/errors.js';
 import type { Attributes, SpanName } from '../../shared/telemetry/attributes.js';
 import type { Span, SpanStart, Tracer } from '../../shared/telemetry/telemetry.js';
-import type { Call } from '../call.js';
+import type { Call } from '../call/call.js';
 import type { ArrivedRequest, DepartedRequest, RequestTraces } from '../events.js';
 import { RequestTrace } from './request-trace.js';
 

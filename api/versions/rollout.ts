@@ -21,7 +21,7 @@ import {
 } from '../../shared/registry/repository.js';
 import { shown } from '../../shared/shown.js';
 import type { Peers } from '../admission/peers.js';
-import type { Calls } from '../calls.js';
+import type { Calls } from '../call/calls.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import type { MayRest } from './at-rest.js';
 import { planVersions } from './plan.js';

@@ -13,8 +13,8 @@ import { countBytes } from '../../shared/tensors/tensors.js';
 import { makeItemId, rowsOfItem } from '../../shared/wire/item-id.js';
 import type { OutputWish } from '../../shared/wire/job.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
-import type { Call } from '../call.js';
-import { Ending } from '../ending.js';
+import type { Call } from '../call/call.js';
+import { Ending } from '../call/ending.js';
 import type { DispatchedItem, Dispatcher } from '../queue/dispatcher.js';
 import { doAgree } from './agreement.js';
 

@@ -7,7 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import type { RawInput } from '../../api/kinds/kind.js';
 import { type InputKinds, makeInputKinds, readInput } from '../../api/kinds/kinds.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';

@@ -91,6 +91,13 @@ export function encodeStrings(strings: readonly string[]): Buffer {
   return bytes;
 }
 
+/** Encodes bytes as the data of a BYTES tensor of one element. */
+export function encodeBytes(bytes: Uint8Array): Buffer {
+  const length = Buffer.allocUnsafe(stringLengthBytes);
+  length.writeUInt32LE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
 /**
  * Decodes the data of a BYTES tensor.
  * @throws ScorelineError `tensor_invalid` if a string's length leads beyond the end

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import type { Dispatcher } from '../../api/queue/dispatcher.js';
 import { openQueueClient } from '../../bench/queue-client.js';
 import { nowMs } from '../../shared/clock.js';

@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { anyone, type Caller } from '../../api/access/caller.js';
-import { makeEventStreams } from '../../api/http/event-streams.js';
+import { makeEventStreams } from '../../api/http/answers/event-streams.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { waitUntil } from '../harness.js';
 import { listenOnFreePort } from '../peer.js';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import { makeImageKind } from '../../api/kinds/image.js';
 import { hasManyScans } from '../../api/kinds/pictures/jpeg-scans.js';
 import { Picture } from '../../api/kinds/pictures/picture.js';

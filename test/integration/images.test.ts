@@ -3,7 +3,7 @@ import path from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import { decodesAtATime, makeImageKind } from '../../api/kinds/image.js';
 import { readJpegHeader } from '../../api/kinds/pictures/jpeg-header.js';
 import type { ScorelineError } from '../../shared/errors.js';

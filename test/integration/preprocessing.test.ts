@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import { numbersOf } from '../../api/inference/json-tensor.js';
 import { makeImageKind } from '../../api/kinds/image.js';
 import { imageTensor } from '../../shared/manifest/image-input.js';

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import { openQueueClient } from '../../bench/queue-client.js';
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/process/log.js';

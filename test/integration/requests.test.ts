@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import type { Ending } from '../../api/ending.js';
+import type { Ending } from '../../api/call/ending.js';
 import { makeKnownOutput } from '../../shared/tensors/scores.js';
 import { decodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import { ask, post, root, waitUntil } from '../harness.js';

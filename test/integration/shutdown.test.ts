@@ -6,8 +6,8 @@ import { connect } from 'node:net';
 import express from 'express';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { startServer } from '../../api/http/server.js';
-import { UntakenAnswers } from '../../api/http/untaken-answers.js';
+import { startServer } from '../../api/http/connection/server.js';
+import { UntakenAnswers } from '../../api/http/connection/untaken-answers.js';
 import { startApi } from '../../api/start.js';
 import { readConfiguration } from '../../shared/configuration/configuration.js';
 import {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { load } from 'js-yaml';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import { readValue } from '../../api/kinds/regression.js';
 import { table } from '../../api/kinds/table.js';
 import { makeLogger } from '../../shared/process/log.js';

@@ -5,7 +5,7 @@ import { EventEmitter } from 'node:events';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { ResponseCache } from '../../api/cache/response-cache.js';
-import { Calls } from '../../api/calls.js';
+import { Calls } from '../../api/call/calls.js';
 import type { InputKinds } from '../../api/kinds/kinds.js';
 import { Dispatcher } from '../../api/queue/dispatcher.js';
 import { ReplyStream } from '../../api/queue/reply-stream.js';

@@ -2,7 +2,7 @@
 // error that has a reason.
 
 import { anyone } from '../../api/access/caller.js';
-import { type Call, clientClosed } from '../../api/call.js';
+import { type Call, clientClosed } from '../../api/call/call.js';
 import type { RawInput } from '../../api/kinds/kind.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';

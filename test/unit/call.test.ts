@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
-import { type Call, clientClosed } from '../../api/call.js';
+import { type Call, clientClosed } from '../../api/call/call.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { deadlineExceeded } from '../../api/deadline.js';
+import { deadlineExceeded } from '../../api/call/deadline.js';
 
 test.each([
   ['receiving', /body had not arrived/],

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import {
   deadlineMsSchema,
   readDeadlineAt,

@@ -36,10 +36,10 @@ describe('the reader of pages', () => {
   test('finds names in links and in code, but none with placeholders', () => {
     const text = [
       'See [design](design.md#why), [home](https://example.org/api/x), and [up](../README.md).',
-      'Run `node dist/api/main.js`, read `api/call.ts` and `models/<name>/model.yaml`.',
+      'Run `node dist/api/main.js`, read `api/scoring.ts` and `models/<name>/model.yaml`.',
       '`https://example.org/api/x` and `POST /v1/models/a/score` are no files.',
     ].join('\n');
-    expect(pathsIn('docs/x.md', text)).toEqual(['docs/design.md', 'README.md', 'api/call.ts']);
+    expect(pathsIn('docs/x.md', text)).toEqual(['docs/design.md', 'README.md', 'api/scoring.ts']);
   });
 });
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { clientClosed } from '../../api/call.js';
-import { Ending } from '../../api/ending.js';
+import { clientClosed } from '../../api/call/call.js';
+import { Ending } from '../../api/call/ending.js';
 import { makeFlights, type Waiting } from '../../api/repeat/flights.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';

@@ -2,7 +2,7 @@
 
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
-import { Calls } from '../../api/calls.js';
+import { Calls } from '../../api/call/calls.js';
 import { ScorelineError } from '../../shared/errors.js';
 
 export function makeIdleCalls({ permitsMax = 10, bytesMax = 1000 } = {}) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Ending } from '../../api/ending.js';
+import { Ending } from '../../api/call/ending.js';
 import { normaliseText } from '../../api/kinds/normalise.js';
 import { text } from '../../api/kinds/text.js';
 import { decodeStrings, type Tensor } from '../../shared/tensors/tensors.js';

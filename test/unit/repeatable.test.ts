@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
-import { type Call, clientClosed } from '../../api/call.js';
+import { type Call, clientClosed } from '../../api/call/call.js';
 import { identify } from '../../api/repeat/identity.js';
 import { makeRepeatable, type Work } from '../../api/repeat/repeatable.js';
 import type { Results } from '../../api/repeat/results.js';

@@ -1,7 +1,7 @@
 // Which requests count as this machine's own.
 
 import { describe, expect, test } from 'vitest';
-import { isLocal } from '../../api/http/same-origin.js';
+import { isLocal } from '../../api/http/gate/same-origin.js';
 
 describe('a request', () => {
   test.each(['127.0.0.1', 'localhost:8080', '[::1]:8080'])('to %s is local', (host) => {

@@ -19,8 +19,8 @@ import { isOpen, type NetworkValue } from '../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
+  encodeBytes,
   encodeStrings,
-  joinStrings,
   numberArrays,
   type Tensor,
 } from '../../shared/tensors/tensors.js';
@@ -98,7 +98,7 @@ export function textInputs(text: string): Tensor[] {
 
 /** Makes the inputs of an item of one file. */
 export function fileInputs(bytes: Buffer): Tensor[] {
-  return [{ name: 'input', datatype: 'BYTES', shape: [1], data: joinStrings([bytes]) }];
+  return [{ name: 'input', datatype: 'BYTES', shape: [1], data: encodeBytes(bytes) }];
 }
 
 /** Reads the example of a model that takes files; undefined if there is none, or none that can be read. */

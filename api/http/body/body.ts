@@ -4,7 +4,7 @@ import { parse as parseContentType } from 'content-type';
 import type { Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import { shown } from '../../../shared/shown.js';
-import type { Call } from '../../call.js';
+import type { Call } from '../../call/call.js';
 import { withInputsAsWritten } from '../../json-text.js';
 import { charsetIn, decodeText } from '../../kinds/charset.js';
 import { parseGiven } from '../../parse-json.js';

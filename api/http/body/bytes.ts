@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { ScorelineError } from '../../../shared/errors.js';
 import { shown } from '../../../shared/shown.js';
-import type { Call } from '../../call.js';
+import type { Call } from '../../call/call.js';
 import { Pieces } from './pieces.js';
 
 /**

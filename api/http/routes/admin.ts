@@ -5,10 +5,10 @@ import type { Configurations } from '../../../shared/configuration/configuration
 import type { Instruments } from '../../../shared/metrics/instruments.js';
 import { sendMetrics } from '../../../shared/process/side-port.js';
 import type { Queue } from '../../queue/queue.js';
-import { allow } from '../methods.js';
-import { needs } from '../needs.js';
+import { allow } from '../gate/methods.js';
+import { needs } from '../gate/needs.js';
+import { forOperators } from '../gate/operators.js';
 import { notMeasured } from '../not-measured.js';
-import { forOperators } from '../operators.js';
 import { makeQueueBoard } from '../queue-board.js';
 
 const queuesPath = '/admin/queues';

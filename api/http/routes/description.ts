@@ -6,9 +6,9 @@ import { catalogueOf } from '../../access/caller.js';
 import type { DescribedService } from '../../description/context.js';
 import { pagePolicy } from '../../description/page/page.js';
 import { DescriptionWriter } from '../../description/writer.js';
-import { sendCompressed } from '../compression.js';
-import { callerOf } from '../gate.js';
-import { allow } from '../methods.js';
+import { sendCompressed } from '../answers/compression.js';
+import { callerOf } from '../gate/gate.js';
+import { allow } from '../gate/methods.js';
 
 export function addDescriptionRoutes(
   app: Express,

@@ -9,9 +9,9 @@ import { ScorelineError } from '../../../shared/errors.js';
 import { namesIn } from '../../../shared/files/names-in.js';
 import { packageDirectory } from '../../../shared/version.js';
 import { policyOf } from '../../pages/policy.js';
-import { sendCompressed } from '../compression.js';
-import { sendParts } from '../json.js';
-import { allow } from '../methods.js';
+import { sendCompressed } from '../answers/compression.js';
+import { sendParts } from '../answers/json.js';
+import { allow } from '../gate/methods.js';
 
 interface File {
   readonly bytes: Buffer;

@@ -5,7 +5,7 @@
 import type { Express } from 'express';
 import type { RedisClock } from '../../../shared/redis/clock.js';
 import type { Readiness } from '../../readiness.js';
-import { allow } from '../methods.js';
+import { allow } from '../gate/methods.js';
 
 export function addHealthRoutes(
   app: Express,

@@ -5,7 +5,7 @@ import type { Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import { shown } from '../../../shared/shown.js';
 import type { Timing } from '../../../shared/wire/reply.js';
-import type { Call } from '../../call.js';
+import type { Call } from '../../call/call.js';
 import { parseInferJson } from '../../inference/exact-json.js';
 import { readInferRequest } from '../../inference/infer-request.js';
 import {
@@ -17,10 +17,10 @@ import { listAhead } from '../../inference/json-tensor.js';
 import { scoreInference } from '../../inference/score.js';
 import { parseGiven } from '../../parse-json.js';
 import type { Scoring } from '../../scoring.js';
+import { sendCompressed } from '../answers/compression.js';
+import { sendParts } from '../answers/json.js';
 import { charsetOf, decodeJson } from '../body/body.js';
 import type { ReadBytes } from '../body/bytes.js';
-import { sendCompressed } from '../compression.js';
-import { sendParts } from '../json.js';
 import type { ScoreHandler } from './score-handler.js';
 
 /** Says how many bytes of a body are JSON. Binary tensors follow. */

@@ -7,10 +7,10 @@ import { catalogueOf } from '../../access/caller.js';
 import type { Description } from '../../inference/description.js';
 import { readIndexRequest } from '../../inference/index-request.js';
 import { routeTo } from '../../routing.js';
-import { callerOf, type Gate } from '../gate.js';
-import { allow } from '../methods.js';
-import { needs } from '../needs.js';
-import { headersOf } from '../open-call.js';
+import { callerOf, type Gate } from '../gate/gate.js';
+import { allow } from '../gate/methods.js';
+import { needs } from '../gate/needs.js';
+import { headersOf } from '../gate/open-call.js';
 import { nameOf } from '../parameters/model-name.js';
 import type { ScoreHandler } from './score-handler.js';
 

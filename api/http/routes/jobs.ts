@@ -3,8 +3,8 @@
 import type { Express, Request, Response } from 'express';
 import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Calls } from '../../calls.js';
-import type { Deferred } from '../../deferral.js';
+import type { Calls } from '../../call/calls.js';
+import type { Deferred } from '../../call/deferral.js';
 import { addressOf, writeSummary } from '../../jobs/job-document.js';
 import type { JobRecord } from '../../jobs/job-record.js';
 import { isPending, type JobState, stateNames } from '../../jobs/job-states.js';
@@ -12,11 +12,11 @@ import type { Cursor } from '../../jobs/job-store.js';
 import { type Jobs, shownState } from '../../jobs/jobs.js';
 import type { Standing } from '../../jobs/waiting-lines.js';
 import type { PendingWebhooks } from '../../webhooks/pending-webhooks.js';
-import { isGone } from '../departure.js';
-import { callerOf } from '../gate.js';
-import { sendJsonText } from '../json.js';
-import { allow } from '../methods.js';
-import { needs } from '../needs.js';
+import { sendJsonText } from '../answers/json.js';
+import { isGone } from '../connection/departure.js';
+import { callerOf } from '../gate/gate.js';
+import { allow } from '../gate/methods.js';
+import { needs } from '../gate/needs.js';
 import { readPreferences } from '../parameters/preferences.js';
 import { type WriteJobFor, whereModelFor, writeJobFor } from './job-answer.js';
 

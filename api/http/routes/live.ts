@@ -8,12 +8,12 @@ import { catalogueOf } from '../../access/caller.js';
 import { writeModel, writeUnnamed } from '../../live/document.js';
 import type { LocalWorkers } from '../../live/local-workers.js';
 import { type LiveSeries, type Sample, stepMs } from '../../live/series.js';
-import { callerOf } from '../gate.js';
-import { sendJson } from '../json.js';
-import { allow } from '../methods.js';
-import { needs } from '../needs.js';
+import { sendJson } from '../answers/json.js';
+import { callerOf } from '../gate/gate.js';
+import { allow } from '../gate/methods.js';
+import { needs } from '../gate/needs.js';
+import { isLocal, requireSameOrigin } from '../gate/same-origin.js';
 import { notMeasured } from '../not-measured.js';
-import { isLocal, requireSameOrigin } from '../same-origin.js';
 
 const live = '/v1/live';
 const killing = '/v1/live/workers/:pid/kill';

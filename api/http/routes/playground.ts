@@ -4,10 +4,10 @@ import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { SignIn } from '../../access/access.js';
 import type { PageEncoding, Playground } from '../../playground/playground.js';
-import { acceptedCodings } from '../compression.js';
-import { sendParts } from '../json.js';
-import { allow } from '../methods.js';
-import { wantsPage } from '../wants-page.js';
+import { acceptedCodings } from '../answers/compression.js';
+import { sendParts } from '../answers/json.js';
+import { wantsPage } from '../answers/wants-page.js';
+import { allow } from '../gate/methods.js';
 
 export function addPlaygroundRoutes(
   app: Express,

@@ -6,10 +6,10 @@ import type { Configurations } from '../../../shared/configuration/configuration
 import { ScorelineError } from '../../../shared/errors.js';
 import { parseGiven } from '../../parse-json.js';
 import type { Rollout } from '../../versions/rollout.js';
-import { allow } from '../methods.js';
-import { needs } from '../needs.js';
-import { forOperators } from '../operators.js';
-import { requireSameOrigin } from '../same-origin.js';
+import { allow } from '../gate/methods.js';
+import { needs } from '../gate/needs.js';
+import { forOperators } from '../gate/operators.js';
+import { requireSameOrigin } from '../gate/same-origin.js';
 
 const address = (what: string) => `/v2/repository/models/:model/${what}`;
 

@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import type { Call } from '../../call.js';
+import type { Call } from '../../call/call.js';
 
 /**
  * Answers a request that is to be scored, for which a call was opened.

@@ -7,8 +7,8 @@ import { type InputName, readInputName } from '../../../shared/input-name.js';
 import type { Logger } from '../../../shared/process/log.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { shown } from '../../../shared/shown.js';
-import type { Call } from '../../call.js';
-import type { Calls } from '../../calls.js';
+import type { Call } from '../../call/call.js';
+import type { Calls } from '../../call/calls.js';
 import { withInputsAsWritten } from '../../json-text.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';
@@ -22,12 +22,13 @@ import type {
   SeveralInputsEnd,
   Source,
 } from '../../several-inputs/several-inputs.js';
+import { linesType, sendJsonText, sendLinesHead } from '../answers/json.js';
+import { LineSink } from '../answers/line-sink.js';
+import { logFault } from '../answers/problem.js';
 import { asObject, charsetOf, inputMissing } from '../body/body.js';
 import { leaveBody } from '../body/leave.js';
 import { type Line, LineReader, wantsLines } from '../body/lines.js';
-import type { Gate } from '../gate.js';
-import { linesType, sendJsonText, sendLinesHead } from '../json.js';
-import { LineSink } from '../line-sink.js';
+import type { Gate } from '../gate/gate.js';
 import {
   type Given,
   queryOf,
@@ -35,7 +36,6 @@ import {
   readWish,
   withQuery,
 } from '../parameters/parameters.js';
-import { logFault } from '../problem.js';
 
 /** The most characters of an answer to a list. All of them are in memory together. */
 const listCharactersMax = 100_000_000;

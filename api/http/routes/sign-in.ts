@@ -4,8 +4,8 @@
 import type { Express } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { SignIn } from '../../access/access.js';
-import { sendJson } from '../json.js';
-import { allow } from '../methods.js';
+import { sendJson } from '../answers/json.js';
+import { allow } from '../gate/methods.js';
 import { signInPath } from '../paths.js';
 
 export function addSignInRoute(app: Express, { signIn }: { signIn?: SignIn | undefined }): void {

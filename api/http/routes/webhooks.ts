@@ -4,9 +4,9 @@ import type { Express } from 'express';
 import type { Configurations } from '../../../shared/configuration/configuration.js';
 import type { DeadLetter, PendingWebhooks } from '../../webhooks/pending-webhooks.js';
 import { describeWebhook } from '../../webhooks/webhook.js';
-import { allow } from '../methods.js';
-import { needs } from '../needs.js';
-import { forOperators } from '../operators.js';
+import { allow } from '../gate/methods.js';
+import { needs } from '../gate/needs.js';
+import { forOperators } from '../gate/operators.js';
 
 const list = '/v1/webhooks';
 const again = '/v1/webhooks/:job/redeliver';

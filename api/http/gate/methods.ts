@@ -1,7 +1,7 @@
 // Limits an address to some methods.
 
 import type { RequestHandler } from 'express';
-import { ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../../shared/errors.js';
 
 /**
  * Makes a handler that passes these methods on.

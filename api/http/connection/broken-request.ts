@@ -11,10 +11,10 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Configurations } from '../../shared/configuration/configuration.js';
-import { ScorelineError } from '../../shared/errors.js';
-import type { GatedRequest } from './gated-request.js';
-import { sendProblem } from './problem.js';
+import type { Configurations } from '../../../shared/configuration/configuration.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { sendProblem } from '../answers/problem.js';
+import type { GatedRequest } from '../gate/gated-request.js';
 
 /** The time that a client gets to read the answer before its connection is closed. */
 const readAnswerMs = 1000;

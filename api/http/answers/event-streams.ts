@@ -3,11 +3,11 @@
 
 import type { ServerResponse } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
-import { errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Access } from '../access/access.js';
-import { type Caller, shareOf } from '../access/caller.js';
-import { shuttingDown } from '../call.js';
-import { onDeparture } from './departure.js';
+import { errorTable, ScorelineError } from '../../../shared/errors.js';
+import type { Access } from '../../access/access.js';
+import { type Caller, shareOf } from '../../access/caller.js';
+import { shuttingDown } from '../../call/call.js';
+import { onDeparture } from '../connection/departure.js';
 import { EventStream } from './event-stream.js';
 
 /** Proxies close connections that are silent for a minute, some for half of one. */

@@ -1,6 +1,6 @@
 // What a client is told when its deadline passes.
 
-import { ScorelineError } from '../shared/errors.js';
+import { ScorelineError } from '../../shared/errors.js';
 
 /** What a call waits for: its body, the preparation of its inputs, or the workers. */
 export type Phase = 'receiving' | 'preparing' | 'scoring';

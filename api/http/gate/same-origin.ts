@@ -1,9 +1,9 @@
 // Keeps pages of other sites from using this service through the browser of a person who is allowed to.
 
 import type { IncomingMessage } from 'node:http';
-import { isLoopback } from '../../shared/configuration/access.js';
-import { ScorelineError } from '../../shared/errors.js';
-import { shown } from '../../shared/shown.js';
+import { isLoopback } from '../../../shared/configuration/access.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
 
 type Asked = Pick<IncomingMessage, 'headers'>;
 

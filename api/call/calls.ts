@@ -1,10 +1,10 @@
 // The calls that are open: opens them, takes their permits, and ends them when this instance shuts down.
 
-import { nowMs } from '../shared/clock.js';
-import type { ScorelineError } from '../shared/errors.js';
-import type { Model } from '../shared/registry/models.js';
-import { shareOf } from './access/caller.js';
-import type { Admission, Permit } from './admission/admission.js';
+import { nowMs } from '../../shared/clock.js';
+import type { ScorelineError } from '../../shared/errors.js';
+import type { Model } from '../../shared/registry/models.js';
+import { shareOf } from '../access/caller.js';
+import type { Admission, Permit } from '../admission/admission.js';
 import {
   Call,
   type CallContext,

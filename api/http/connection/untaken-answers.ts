@@ -6,7 +6,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import { type Logger, makeSeldom } from '../../shared/process/log.js';
+import { type Logger, makeSeldom } from '../../../shared/process/log.js';
 import { onDeparture } from './departure.js';
 
 type Answer = ServerResponse | ServerHttp2Stream;

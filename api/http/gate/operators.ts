@@ -6,8 +6,8 @@
 // a proxy, too.
 
 import type { Request, RequestHandler } from 'express';
-import type { Configurations } from '../../shared/configuration/configuration.js';
-import { ScorelineError } from '../../shared/errors.js';
+import type { Configurations } from '../../../shared/configuration/configuration.js';
+import { ScorelineError } from '../../../shared/errors.js';
 import { isLocal, passedOnBy } from './same-origin.js';
 
 /**

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/registry/models.js';
-import type { Caller } from '../access/caller.js';
-import type { Slot } from '../access/limiter.js';
-import type { LimitFields } from '../access/limits.js';
-import type { Call } from '../call.js';
-import type { RequestTrace } from '../traces/request-trace.js';
+import type { ScorelineError } from '../../../shared/errors.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { Caller } from '../../access/caller.js';
+import type { Slot } from '../../access/limiter.js';
+import type { LimitFields } from '../../access/limits.js';
+import type { Call } from '../../call/call.js';
+import type { RequestTrace } from '../../traces/request-trace.js';
 
 /** A request with what the gate has found out about it. */
 export type GatedRequest = IncomingMessage & {

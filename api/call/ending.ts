@@ -4,7 +4,7 @@
 // processor time (measured). A real signal is made only when somebody reads `signal`.
 
 import { setMaxListeners } from 'node:events';
-import type { ScorelineError } from '../shared/errors.js';
+import type { ScorelineError } from '../../shared/errors.js';
 
 export class Ending {
   #reason: ScorelineError | undefined;

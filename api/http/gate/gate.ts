@@ -8,23 +8,23 @@
 
 import type { ServerResponse } from 'node:http';
 import { parse } from 'node:querystring';
-import { nowMs } from '../../shared/clock.js';
-import { errorTable, ScorelineError } from '../../shared/errors.js';
-import { findModel, type Model } from '../../shared/registry/models.js';
-import type { Registry } from '../../shared/registry/registry.js';
-import type { Access } from '../access/access.js';
-import { type Caller, catalogueOf, nobody, requireScope } from '../access/caller.js';
-import { withPassword } from '../access/credential.js';
-import type { Slot } from '../access/limiter.js';
-import type { Call } from '../call.js';
-import type { Calls } from '../calls.js';
-import type { CheckWebhookUrl } from '../webhooks/allow-list.js';
-import { isGone, onDeparture } from './departure.js';
+import { nowMs } from '../../../shared/clock.js';
+import { errorTable, ScorelineError } from '../../../shared/errors.js';
+import { findModel, type Model } from '../../../shared/registry/models.js';
+import type { Registry } from '../../../shared/registry/registry.js';
+import type { Access } from '../../access/access.js';
+import { type Caller, catalogueOf, nobody, requireScope } from '../../access/caller.js';
+import { withPassword } from '../../access/credential.js';
+import type { Slot } from '../../access/limiter.js';
+import type { Call } from '../../call/call.js';
+import type { Calls } from '../../call/calls.js';
+import type { CheckWebhookUrl } from '../../webhooks/allow-list.js';
+import { sendProblem } from '../answers/problem.js';
+import { isGone, onDeparture } from '../connection/departure.js';
+import type { Given } from '../parameters/parameters.js';
+import { describingPaths, isForOperators, isForStrangers, openPaths } from '../paths.js';
 import type { GatedRequest } from './gated-request.js';
 import { headersOf, modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
-import type { Given } from './parameters/parameters.js';
-import { describingPaths, isForOperators, isForStrangers, openPaths } from './paths.js';
-import { sendProblem } from './problem.js';
 
 /**
  * Where a request goes on: at one of the routes that score, at the router, or nowhere because the

@@ -8,15 +8,15 @@ import {
   errorTable,
   problemOf,
   ScorelineError,
-} from '../../shared/errors.js';
-import type { Logger } from '../../shared/process/log.js';
-import { problemPagePolicy, writeProblemPage } from '../pages/problem-page.js';
-import { leaveBody } from './body/leave.js';
-import type { GatedRequest } from './gated-request.js';
+} from '../../../shared/errors.js';
+import type { Logger } from '../../../shared/process/log.js';
+import { problemPagePolicy, writeProblemPage } from '../../pages/problem-page.js';
+import { leaveBody } from '../body/leave.js';
+import type { GatedRequest } from '../gate/gated-request.js';
+import { loggedPath } from '../logged-path.js';
+import { isForOperators, isInference, pathOf } from '../paths.js';
+import { requestIdOf } from '../request-id.js';
 import { sendJson, sendParts } from './json.js';
-import { loggedPath } from './logged-path.js';
-import { isForOperators, isInference, pathOf } from './paths.js';
-import { requestIdOf } from './request-id.js';
 import { wantsPage } from './wants-page.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */

@@ -1,25 +1,25 @@
 // Opens the call of a scoring request, before its body is read.
 
 import type { ServerResponse } from 'node:http';
-import type { Model } from '../../shared/registry/models.js';
-import type { Registry } from '../../shared/registry/registry.js';
-import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
-import type { Slot } from '../access/limiter.js';
-import { readFreshness } from '../cache/freshness.js';
-import type { Call } from '../call.js';
-import type { Calls } from '../calls.js';
-import type { DeferralOptions } from '../deferral.js';
-import { chosen, type ReadHeader, routeToAny } from '../routing.js';
-import type { CheckWebhookUrl } from '../webhooks/allow-list.js';
-import { sendsLines } from './body/lines.js';
-import { onDeparture } from './departure.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { Registry } from '../../../shared/registry/registry.js';
+import { type Caller, catalogueOf, requireScope } from '../../access/caller.js';
+import type { Slot } from '../../access/limiter.js';
+import { readFreshness } from '../../cache/freshness.js';
+import type { Call } from '../../call/call.js';
+import type { Calls } from '../../call/calls.js';
+import type { DeferralOptions } from '../../call/deferral.js';
+import { chosen, type ReadHeader, routeToAny } from '../../routing.js';
+import type { CheckWebhookUrl } from '../../webhooks/allow-list.js';
+import { sendsLines } from '../body/lines.js';
+import { onDeparture } from '../connection/departure.js';
+import { readIdempotencyKey } from '../parameters/idempotency-key.js';
+import { type Given, readDeadlineAt } from '../parameters/parameters.js';
+import { readPreferences } from '../parameters/preferences.js';
+import { readPriority } from '../parameters/priority.js';
+import { readWebhookUrl } from '../parameters/webhook-url.js';
+import { isInference } from '../paths.js';
 import type { GatedRequest } from './gated-request.js';
-import { readIdempotencyKey } from './parameters/idempotency-key.js';
-import { type Given, readDeadlineAt } from './parameters/parameters.js';
-import { readPreferences } from './parameters/preferences.js';
-import { readPriority } from './parameters/priority.js';
-import { readWebhookUrl } from './parameters/webhook-url.js';
-import { isInference } from './paths.js';
 
 const referencePath = '/score';
 const address =

@@ -10,15 +10,15 @@ import {
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
-import type { Configurations } from '../../shared/configuration/configuration.js';
-import { listen } from '../../shared/process/listen.js';
-import { closeWithin } from '../closing.js';
-import { makeAnswerHeaders } from './answer-headers.js';
-import type { App } from './app.js';
+import type { Configurations } from '../../../shared/configuration/configuration.js';
+import { listen } from '../../../shared/process/listen.js';
+import { closeWithin } from '../../closing.js';
+import { makeAnswerHeaders } from '../answers/answer-headers.js';
+import type { App } from '../app.js';
+import type { GatedRequest } from '../gate/gated-request.js';
+import { requestIdOf } from '../request-id.js';
 import { answerBrokenRequests } from './broken-request.js';
-import type { GatedRequest } from './gated-request.js';
 import { oneAtATime } from './one-at-a-time.js';
-import { requestIdOf } from './request-id.js';
 import type { UntakenAnswers } from './untaken-answers.js';
 
 export interface RunningServer {

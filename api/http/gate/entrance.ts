@@ -4,12 +4,12 @@
 import type { ServerResponse } from 'node:http';
 import cors from 'cors';
 import type { Request } from 'express';
-import type { Configurations } from '../../shared/configuration/configuration.js';
-import { ScorelineError } from '../../shared/errors.js';
-import { shown } from '../../shared/shown.js';
+import type { Configurations } from '../../../shared/configuration/configuration.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
+import { wantsPage } from '../answers/wants-page.js';
+import { openPaths, pathOf } from '../paths.js';
 import type { GatedRequest } from './gated-request.js';
-import { openPaths, pathOf } from './paths.js';
-import { wantsPage } from './wants-page.js';
 
 const fieldsMax = 100;
 const preflightSecondsMax = 600;

@@ -5,7 +5,7 @@
 
 import type { ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { isGone } from './departure.js';
+import { isGone } from '../connection/departure.js';
 
 export class LineSink {
   readonly #response: ServerResponse;

@@ -1,8 +1,8 @@
 // Limits an address to callers with a scope.
 
 import type { RequestHandler } from 'express';
-import type { Scope } from '../../shared/configuration/access.js';
-import { requireScope } from '../access/caller.js';
+import type { Scope } from '../../../shared/configuration/access.js';
+import { requireScope } from '../../access/caller.js';
 import { callerOf } from './gate.js';
 
 /**

@@ -2,8 +2,8 @@
 // request's processor time.
 
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { cacheFieldsOf } from '../cache/cache-note.js';
-import type { GatedRequest } from './gated-request.js';
+import { cacheFieldsOf } from '../../cache/cache-note.js';
+import type { GatedRequest } from '../gate/gated-request.js';
 
 /** The type of a body that has a JSON value in each line. */
 export const linesType = 'application/x-ndjson';

@@ -3,8 +3,8 @@
 // The deadline of a deferred call is that of its job, and may be hours away. The call itself still ends at
 // the deadline of its model: by then its body is read and its job is queued, or it fails.
 
-import type { JobForm, JobRecord } from './jobs/job-record.js';
-import type { JobState } from './jobs/job-states.js';
+import type { JobForm, JobRecord } from '../jobs/job-record.js';
+import type { JobState } from '../jobs/job-states.js';
 
 export interface DeferralOptions {
   /** How long the client waits for the answer before it takes a job, in milliseconds; 0 for not at all. */

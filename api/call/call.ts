@@ -11,23 +11,23 @@
 // A property of the request that later code needs, such as its priority, is a field here.
 
 import { randomUUID } from 'node:crypto';
-import { nowMs } from '../shared/clock.js';
-import { ScorelineError } from '../shared/errors.js';
-import type { Manifest } from '../shared/manifest/manifest.js';
-import type { Model } from '../shared/registry/models.js';
-import { makeItemId } from '../shared/wire/item-id.js';
-import type { Priority } from '../shared/wire/priority.js';
-import type { Timing } from '../shared/wire/reply.js';
-import { type Caller, shareOf } from './access/caller.js';
-import type { Slot } from './access/limiter.js';
-import type { AdmissionRequest, Permit } from './admission/admission.js';
-import type { ByteBudget } from './admission/byte-budget.js';
-import type { CacheNote } from './cache/cache-note.js';
-import type { Freshness } from './cache/freshness.js';
+import { nowMs } from '../../shared/clock.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
+import type { Model } from '../../shared/registry/models.js';
+import { makeItemId } from '../../shared/wire/item-id.js';
+import type { Priority } from '../../shared/wire/priority.js';
+import type { Timing } from '../../shared/wire/reply.js';
+import { type Caller, shareOf } from '../access/caller.js';
+import type { Slot } from '../access/limiter.js';
+import type { AdmissionRequest, Permit } from '../admission/admission.js';
+import type { ByteBudget } from '../admission/byte-budget.js';
+import type { CacheNote } from '../cache/cache-note.js';
+import type { Freshness } from '../cache/freshness.js';
+import type { RequestTrace } from '../traces/request-trace.js';
 import type { Phase } from './deadline.js';
 import type { Deferral, DeferralOptions } from './deferral.js';
 import { Ending } from './ending.js';
-import type { RequestTrace } from './traces/request-trace.js';
 
 export interface CallOptions {
   readonly caller: Caller;
