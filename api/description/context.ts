@@ -8,7 +8,7 @@ import type { ImageLimits } from '../kinds/image.js';
 import { type InputKinds, makeInputKinds } from '../kinds/kinds.js';
 import type { Header, Ref, Response, Security } from './openapi.js';
 import { Parts } from './parts.js';
-import { Problems } from './problems.js';
+import { makeProblemsOf, type ProblemsOf } from './problems.js';
 
 export interface DescribedService {
   readonly configuration: Pick<AccessConfiguration, 'AUTH'> &
@@ -25,7 +25,7 @@ export interface Context extends DescribedService {
   readonly catalogue: DescribedCatalogue;
   readonly kinds: InputKinds;
   readonly parts: Parts;
-  readonly problems: Problems;
+  readonly problemsOf: ProblemsOf;
   /** The headers of every answer that is no error. */
   readonly headers: Readonly<Record<string, Ref>>;
   /** The answer with status 200 and this body. */
@@ -72,13 +72,13 @@ export function makeContext(service: DescribedService, catalogue: DescribedCatal
     ...(['request_invalid', 'request_timeout', 'headers_too_large', 'internal_error'] as const),
     ...(HTTPS_ONLY ? (['https_required'] as const) : []),
   ];
-  const problems = new Problems(parts, everywhere, headersOf);
+  const problemsOf = makeProblemsOf(parts, everywhere, headersOf);
   const optionalSecurity = isRestricted ? [{}, ...securityOf(AUTH)] : [];
   const answer = (description: string, schema: Ref) => ({
     200: { description, headers, content: { 'application/json': { schema } } },
   });
   const kinds = makeInputKinds(service.imageLimits);
-  return { ...service, catalogue, kinds, parts, problems, headers, answer, optionalSecurity };
+  return { ...service, catalogue, kinds, parts, problemsOf, headers, answer, optionalSecurity };
 }
 
 export function retryAfterHeader({ parts }: Pick<Context, 'parts'>): Ref {

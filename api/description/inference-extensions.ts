@@ -61,7 +61,7 @@ interface Addresses {
 }
 
 export function extensionPaths(context: Context, { tags, model, versioned }: Addresses): Paths {
-  const { parts, problems } = context;
+  const { parts, problemsOf } = context;
   const access = accessCodes(context);
   const unknown = ['model_not_found', 'model_load_failed', 'not_found'] as const;
 
@@ -76,7 +76,7 @@ export function extensionPaths(context: Context, { tags, model, versioned }: Add
         'The configuration.',
         parts.schema('ModelConfiguration', configurationSchema),
       ),
-      ...problems.responses('metadata', 'inference', [...access, ...unknown, 'network_undeclared']),
+      ...problemsOf('metadata', 'inference', [...access, ...unknown, 'network_undeclared']),
     },
   });
 
@@ -89,8 +89,8 @@ export function extensionPaths(context: Context, { tags, model, versioned }: Add
     responses: {
       ...context.answer('The statistics.', parts.schema('ModelStatistics', statisticsSchema)),
       ...(parameters
-        ? problems.responses('statistics', 'inference', [...access, ...unknown])
-        : problems.responses('server', 'inference', access)),
+        ? problemsOf('statistics', 'inference', [...access, ...unknown])
+        : problemsOf('server', 'inference', access)),
     },
   });
 

@@ -62,7 +62,7 @@ export function inferencePaths(context: Context): Paths {
 
 function infer(context: Context, model: Model | undefined): OperationOf | undefined {
   if (model && !model.manifest.network) return undefined;
-  const { parts, problems } = context;
+  const { parts, problemsOf } = context;
   const forms = formsOf(context, model);
   const jsonBytes = {
     description: 'How many bytes of the body are JSON. The data of binary tensors follows.',
@@ -97,7 +97,7 @@ function infer(context: Context, model: Model | undefined): OperationOf | undefi
         content: forms.response,
       },
       ...accepted(context),
-      ...problems.responses(model ? 'infer' : 'anyInfer', 'inference', codes),
+      ...problemsOf(model ? 'infer' : 'anyInfer', 'inference', codes),
     },
   });
 }
@@ -152,7 +152,7 @@ function describeServer(context: Context): Operation {
     tags,
     responses: {
       ...context.answer('The service.', context.parts.schema('ServerMetadata', serverSchema)),
-      ...context.problems.responses('server', 'inference', accessCodes(context)),
+      ...context.problemsOf('server', 'inference', accessCodes(context)),
     },
   };
 }
@@ -182,7 +182,7 @@ function describeModel(
     parameters,
     responses: {
       ...context.answer('The model.', context.parts.schema('ModelMetadata', metadataSchema)),
-      ...context.problems.responses('metadata', 'inference', codes),
+      ...context.problemsOf('metadata', 'inference', codes),
     },
   };
 }
@@ -194,7 +194,7 @@ function isModelReady(
   operationId: string,
   parameters: readonly Parameter[],
 ): Operation {
-  const { parts, problems, headers } = context;
+  const { parts, problemsOf, headers } = context;
   const access = accessCodes(context);
   const ready = parts.schema('ModelReady', modelReadySchema);
   // An issuer that cannot be reached has the same status as a model that is not ready.
@@ -211,7 +211,7 @@ function isModelReady(
     parameters,
     responses: {
       ...context.answer('It has had a worker, or scales from zero.', ready),
-      ...problems.responses('modelReady', 'inference', codes),
+      ...problemsOf('modelReady', 'inference', codes),
       503: {
         description: 'It has no worker yet, or Redis cannot be reached.',
         headers,
@@ -233,7 +233,7 @@ const indexSchema = z.array(
 );
 
 function listRepository(context: Context): Operation {
-  const { parts, problems } = context;
+  const { parts, problemsOf } = context;
   return {
     operationId: 'repositoryIndex',
     summary: 'List the models, with their state',
@@ -244,7 +244,7 @@ function listRepository(context: Context): Operation {
     },
     responses: {
       ...context.answer('The models.', parts.schema('RepositoryIndex', indexSchema)),
-      ...problems.responses('index', 'inference', [...accessCodes(context), 'input_invalid']),
+      ...problemsOf('index', 'inference', [...accessCodes(context), 'input_invalid']),
     },
   };
 }

@@ -47,7 +47,7 @@ function readJob(context: Context): Operation {
     parameters: [job, preferParameter(context)],
     responses: {
       200: { ...answered, headers },
-      ...context.problems.responses('job', 'problem', [
+      ...context.problemsOf('job', 'problem', [
         ...codesOf(context),
         ...(['job_not_found', 'preference_invalid'] as const),
       ]),
@@ -80,7 +80,7 @@ function followJob(context: Context): Operation {
         content: { [eventStreamType]: { schema, example: eventExample } },
       },
       204: { description: 'The last event was the last one of the job.', headers },
-      ...context.problems.responses('jobEvents', 'problem', [
+      ...context.problemsOf('jobEvents', 'problem', [
         ...codesOf(context),
         ...(['job_not_found', 'event_id_invalid', 'event_gone', 'not_acceptable'] as const),
         ...(['overloaded', 'concurrency_limited', 'shutting_down'] as const),
@@ -102,7 +102,7 @@ function cancelJob(context: Context): Operation {
     parameters: [job],
     responses: {
       ...oneJob(context, 'The job is cancelled.'),
-      ...context.problems.responses('jobCancelled', 'problem', [
+      ...context.problemsOf('jobCancelled', 'problem', [
         ...codesOf(context),
         ...(['job_not_found', 'job_finished'] as const),
       ]),
@@ -134,7 +134,7 @@ function listJobs(context: Context): Operation {
     ],
     responses: {
       ...context.answer('The jobs.', parts.schema('Jobs', pageSchema)),
-      ...context.problems.responses('jobs', 'problem', [...codesOf(context), 'parameter_invalid']),
+      ...context.problemsOf('jobs', 'problem', [...codesOf(context), 'parameter_invalid']),
     },
   };
 }

@@ -55,7 +55,7 @@ export function livePaths(context: Context): Paths {
 }
 
 function watch(context: Context): Operation {
-  const { parts, problems } = context;
+  const { parts, problemsOf } = context;
   return {
     operationId: 'live',
     summary: 'What happened in the last minutes',
@@ -64,7 +64,7 @@ function watch(context: Context): Operation {
     parameters: [after],
     responses: {
       ...context.answer('The samples.', parts.schema('LiveView', liveSchema)),
-      ...problems.responses('live', 'problem', [
+      ...problemsOf('live', 'problem', [
         ...accessCodes(context),
         ...(['not_found', 'parameter_invalid'] as const),
       ]),

@@ -50,7 +50,7 @@ interface NativeForms {
 
 function scoreNative(context: Context, model: Model | undefined): OperationOf | undefined {
   if (model?.manifest.input.kind === 'tensors') return undefined;
-  const { parts, problems } = context;
+  const { parts, problemsOf } = context;
   const { codes, content, top, predictions } = model ? formsOf(context, model) : anyForms(context);
   const response = responseOf(context, model, predictions);
   const answer = parts.schema(partName('ScoreResponse', model), response);
@@ -73,7 +73,7 @@ function scoreNative(context: Context, model: Model | undefined): OperationOf | 
         },
       },
       ...accepted(context),
-      ...problems.responses(`${model?.manifest.input.kind ?? 'any'}Score`, 'problem', all),
+      ...problemsOf(`${model?.manifest.input.kind ?? 'any'}Score`, 'problem', all),
     },
   });
 }
@@ -313,7 +313,7 @@ const modelsSchema = z.object({
 });
 
 function listModels(context: Context): Operation {
-  const { parts, problems } = context;
+  const { parts, problemsOf } = context;
   return {
     operationId: 'listModels',
     summary: 'List the models',
@@ -321,7 +321,7 @@ function listModels(context: Context): Operation {
     tags,
     responses: {
       ...context.answer('The models.', parts.schema('Models', modelsSchema)),
-      ...problems.responses('models', 'problem', [...accessCodes(context), 'queue_unavailable']),
+      ...problemsOf('models', 'problem', [...accessCodes(context), 'queue_unavailable']),
     },
   };
 }

@@ -35,53 +35,43 @@ const forms = {
   inference: { name: 'InferenceError', schema: inferenceErrorSchema, type: 'application/json' },
 } as const;
 
-export class Problems {
-  readonly #parts: Parts;
-  readonly #everywhere: readonly ErrorCode[];
-  readonly #headersOf: (status: number) => Readonly<Record<string, Ref>>;
+/**
+ * Returns the responses of errors by status.
+ * @param family names the responses: operations with the same codes share them
+ */
+export type ProblemsOf = (
+  family: string,
+  form: ErrorForm,
+  codes: readonly ErrorCode[],
+) => Readonly<Record<string, Ref>>;
 
-  /**
-   * @param everywhere the codes with which any operation may answer
-   * @param headersOf the headers of an error with this status
-   */
-  constructor(
-    parts: Parts,
-    everywhere: readonly ErrorCode[],
-    headersOf: (status: number) => Readonly<Record<string, Ref>>,
-  ) {
-    this.#parts = parts;
-    this.#everywhere = everywhere;
-    this.#headersOf = headersOf;
-  }
-
-  /**
-   * Returns the responses of errors by status.
-   * @param family names the responses: operations with the same codes share them
-   */
-  responses(
-    family: string,
-    form: ErrorForm,
-    codes: readonly ErrorCode[],
-  ): Readonly<Record<string, Ref>> {
-    const all = [...new Set([...this.#everywhere, ...codes])];
-    const statuses = [...new Set(all.map((each) => errorTable[each].status))].toSorted();
-    return Object.fromEntries(
-      statuses.map((each) => {
-        const own = all.filter((one) => errorTable[one].status === each);
-        const make = () => this.#response(form, each, own);
-        return [String(each), this.#parts.response(`${family}${each}`, make)];
-      }),
-    );
-  }
-
-  #response(form: ErrorForm, status: number, codes: readonly ErrorCode[]): Response {
+/**
+ * @param everywhere the codes with which any operation may answer
+ * @param headersOf the headers of an error with this status
+ */
+export function makeProblemsOf(
+  parts: Parts,
+  everywhere: readonly ErrorCode[],
+  headersOf: (status: number) => Readonly<Record<string, Ref>>,
+): ProblemsOf {
+  const describe = (form: ErrorForm, status: number, codes: readonly ErrorCode[]): Response => {
     const { name, schema, type } = forms[form];
     const rows = codes.map((each) => `- \`${each}\`: ${errorTable[each].title}.`);
     const own = { properties: { code: { enum: codes }, status: { const: status } } };
     return {
       description: rows.join('\n'),
-      headers: this.#headersOf(status),
-      content: { [type]: { schema: { allOf: [this.#parts.schema(name, schema), own] } } },
+      headers: headersOf(status),
+      content: { [type]: { schema: { allOf: [parts.schema(name, schema), own] } } },
     };
-  }
+  };
+  return (family, form, codes) => {
+    const all = [...new Set([...everywhere, ...codes])];
+    const statuses = [...new Set(all.map((each) => errorTable[each].status))].toSorted();
+    return Object.fromEntries(
+      statuses.map((each) => {
+        const own = all.filter((one) => errorTable[one].status === each);
+        return [String(each), parts.response(`${family}${each}`, () => describe(form, each, own))];
+      }),
+    );
+  };
 }

@@ -29,7 +29,7 @@ export function referencePaths(context: Context): Paths {
         security: [],
         responses: {
           200: withPage(plainText(context, '`Healthy`, or the page.', 'Healthy')),
-          ...context.problems.responses('open', 'problem', []),
+          ...context.problemsOf('open', 'problem', []),
         },
       },
     },
@@ -40,7 +40,7 @@ export function referencePaths(context: Context): Paths {
         tags,
         responses: {
           200: plainText(context, 'The version.', '0.1.0'),
-          ...context.problems.responses('version', 'problem', accessCodes(context)),
+          ...context.problemsOf('version', 'problem', accessCodes(context)),
         },
       },
     },
@@ -53,7 +53,7 @@ function withPage(response: Response): Response {
 }
 
 function scoreReference(context: Context): Operation {
-  const { parts, problems, kinds, catalogue } = context;
+  const { parts, problemsOf, kinds, catalogue } = context;
   const models = catalogue.latest.filter(({ manifest }) => manifest.input.kind !== 'tensors');
   const forms = models.map((model) => {
     const { input, output } = kindsOf(kinds, model);
@@ -101,7 +101,7 @@ function scoreReference(context: Context): Operation {
         content: { 'application/json': { schema: parts.schema('ReferenceResponse', answer) } },
       },
       ...accepted(context),
-      ...problems.responses('reference', 'problem', [
+      ...problemsOf('reference', 'problem', [
         ...scoringCodes(context),
         ...forms.flatMap(({ codes }) => codes),
       ]),

@@ -9,7 +9,7 @@ export function repositoryPaths(
   context: Context,
   { tags, model }: { tags: readonly string[]; model: Parameter },
 ): Paths {
-  const { parts, problems } = context;
+  const { parts, problemsOf } = context;
   const done = parts.schema('RepositoryDone', z.object({}));
   const order = (about: Pick<Operation, 'operationId' | 'summary' | 'description'>): Operation => ({
     ...about,
@@ -30,7 +30,7 @@ export function repositoryPaths(
     },
     responses: {
       ...context.answer('It is done.', done),
-      ...problems.responses('repository', 'inference', [
+      ...problemsOf('repository', 'inference', [
         ...accessCodes(context),
         ...(['scope_missing', 'model_not_found', 'model_load_failed', 'not_found'] as const),
         ...(['invalid_json', 'parameter_invalid'] as const),

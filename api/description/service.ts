@@ -55,7 +55,7 @@ export function servicePaths(context: Context): Paths {
             headers: context.headers,
             content: { 'image/jpeg': { schema: { type: 'string', format: 'binary' } } },
           },
-          ...context.problems.responses('sample', 'problem', ['not_found']),
+          ...context.problemsOf('sample', 'problem', ['not_found']),
         },
       },
     },
@@ -92,14 +92,14 @@ function forOperators(
     codes?: readonly ErrorCode[];
   },
 ): Operation {
-  const { headers, problems } = context;
+  const { headers, problemsOf } = context;
   const all = new Set<ErrorCode>([...accessCodes(context), 'scope_missing', ...codes]);
   return {
     ...about,
     tags,
     responses: {
       200: { description: 'What there is now.', headers, content },
-      ...problems.responses('operators', 'problem', [...all]),
+      ...problemsOf('operators', 'problem', [...all]),
     },
   };
 }
@@ -111,14 +111,14 @@ function describing(
     ...about
   }: Pick<Operation, 'operationId' | 'summary' | 'description'> & { content: Content },
 ): Operation {
-  const { headers, problems, optionalSecurity } = context;
+  const { headers, problemsOf, optionalSecurity } = context;
   return {
     ...about,
     tags,
     security: optionalSecurity,
     responses: {
       200: { description: 'The description.', headers, content },
-      ...problems.responses('description', 'problem', accessCodes(context)),
+      ...problemsOf('description', 'problem', accessCodes(context)),
     },
   };
 }
@@ -131,7 +131,7 @@ const signInSchema = z.object({
   tokenEndpoint: z.string(),
 });
 
-function signIn({ answer, parts, problems }: Context): Operation {
+function signIn({ answer, parts, problemsOf }: Context): Operation {
   return {
     operationId: 'signIn',
     summary: 'How people sign in with a browser',
@@ -140,12 +140,12 @@ function signIn({ answer, parts, problems }: Context): Operation {
     security: [],
     responses: {
       ...answer('At the issuer of access tokens.', parts.schema('SignIn', signInSchema)),
-      ...problems.responses('signIn', 'problem', ['not_found', 'issuer_unavailable']),
+      ...problemsOf('signIn', 'problem', ['not_found', 'issuer_unavailable']),
     },
   };
 }
 
-function docs({ headers, problems }: Context): Operation {
+function docs({ headers, problemsOf }: Context): Operation {
   return {
     operationId: 'docs',
     summary: 'The docs',
@@ -158,14 +158,14 @@ function docs({ headers, problems }: Context): Operation {
         headers,
         content: { 'text/html': { schema: { type: 'string' } } },
       },
-      ...problems.responses('docs', 'problem', ['not_found']),
+      ...problemsOf('docs', 'problem', ['not_found']),
     },
   };
 }
 
 const liveSchema = z.object({ live: z.literal(true) });
 
-function isLive({ answer, parts, problems }: Context): Operation {
+function isLive({ answer, parts, problemsOf }: Context): Operation {
   return {
     operationId: 'isLive',
     summary: 'Whether the process answers',
@@ -173,7 +173,7 @@ function isLive({ answer, parts, problems }: Context): Operation {
     security: [],
     responses: {
       ...answer('It does.', parts.schema('Live', liveSchema)),
-      ...problems.responses('probe', 'inference', []),
+      ...problemsOf('probe', 'inference', []),
     },
   };
 }
@@ -184,7 +184,7 @@ const readySchema = z.object({
 });
 const notReadySchema = z.object({ ready: z.literal(false), reason: z.string() });
 
-function isReady({ headers, parts, problems }: Context): Operation {
+function isReady({ headers, parts, problemsOf }: Context): Operation {
   const json = (name: string, schema: z.ZodType) => ({
     'application/json': { schema: parts.schema(name, schema) },
   });
@@ -199,7 +199,7 @@ function isReady({ headers, parts, problems }: Context): Operation {
         headers,
         content: json('Ready', readySchema),
       },
-      ...problems.responses('probe', 'inference', []),
+      ...problemsOf('probe', 'inference', []),
       503: { description: 'It cannot yet.', headers, content: json('NotReady', notReadySchema) },
     },
   };

@@ -85,7 +85,7 @@ function listWebhooks(context: Context): Operation {
     tags,
     responses: {
       ...context.answer('The webhooks.', context.parts.schema('Webhooks', listSchema)),
-      ...context.problems.responses('webhooks', 'problem', codesOf(context)),
+      ...context.problemsOf('webhooks', 'problem', codesOf(context)),
     },
   };
 }
@@ -105,7 +105,7 @@ function redeliver(context: Context): Operation {
     parameters: [inPath('job', 'The id of the job, as in the list.', [])],
     responses: {
       202: answered,
-      ...context.problems.responses('redelivery', 'problem', [
+      ...context.problemsOf('redelivery', 'problem', [
         ...codesOf(context),
         'webhook_not_found',
         'webhook_not_allowed',

@@ -14,6 +14,7 @@ import {
   type TensorHead,
   visitStrings,
 } from '../../shared/tensors/tensors.js';
+import { tensorInvalid } from '../inference/infer-request.js';
 import { numbersOf } from '../inference/json-tensor.js';
 
 /** The fields of InferTensorContents, by number. */
@@ -71,7 +72,7 @@ export function hasList(datatype: Datatype): datatype is keyof typeof fields {
 export function readContents(head: TensorHead, contents: Buffer = Buffer.alloc(0)): Uint8Array {
   const { name, datatype } = head;
   if (!hasList(datatype)) {
-    throw invalid(`${showName(name)}, ${datatype}, in raw_input_contents`, 'contents');
+    throw tensorInvalid(`${showName(name)}, ${datatype}, in raw_input_contents`, 'contents');
   }
   const elements = countElements(head.shape);
   // Each element takes a byte at least, so nothing is allocated for a shape without data.
@@ -82,7 +83,7 @@ export function readContents(head: TensorHead, contents: Buffer = Buffer.alloc(0
       : readNumbers(head, contents, elements);
   } catch (thrown) {
     if (thrown instanceof ScorelineError) throw thrown;
-    throw invalid(`contents of ${showName(name)} that can be decoded`, 'others');
+    throw tensorInvalid(`contents of ${showName(name)} that can be decoded`, 'others');
   }
 }
 
@@ -206,7 +207,7 @@ function visitList(
     const [field, isPacked] = [tag >>> 3, (tag & 7) === 2 && datatype !== 'BYTES'];
     if (field !== wanted) {
       const got = fieldNames[field];
-      if (got) throw invalid(`${showName(name)}, ${datatype}, in ${fieldNames[wanted]}`, got);
+      if (got) throw tensorInvalid(`${showName(name)}, ${datatype}, in ${fieldNames[wanted]}`, got);
       reader.skipType(tag & 7);
     } else if (isPacked) {
       const end = reader.uint32() + reader.pos;
@@ -222,19 +223,15 @@ function toBigInt(value: number | protobuf.Long): bigint {
 }
 
 function unfit({ name, datatype }: TensorHead, got: number | bigint, at: number): ScorelineError {
-  return invalid(
+  return tensorInvalid(
     `elements of ${showName(name)} that ${datatype} can hold`,
     `${got} at index ${at}`,
   );
 }
 
 function miscounted({ name, datatype, shape }: TensorHead, got: string): ScorelineError {
-  return invalid(
+  return tensorInvalid(
     `${countElements(shape)} elements in the contents of ${showName(name)}, ${datatype} of shape ${showShape(shape)}`,
     got,
   );
-}
-
-function invalid(expected: string, got: string): ScorelineError {
-  return new ScorelineError('tensor_invalid', `Expected ${expected}; got ${got}.`);
 }

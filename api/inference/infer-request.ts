@@ -194,7 +194,7 @@ function checkCounts(value: unknown): void {
     for (const each of list) {
       const { shape, parameters } = fieldsOf(each);
       if (Array.isArray(shape) && shape.length > entriesMax) {
-        throw invalid(`at most ${entriesMax} dimensions in a shape`, String(shape.length));
+        throw tensorInvalid(`at most ${entriesMax} dimensions in a shape`, String(shape.length));
       }
       checkParameters(parameters);
     }
@@ -220,7 +220,7 @@ function readInputs(given: readonly GivenInput[], network: Network): Tensor[] {
       .slice(0, 3)
       .map(({ name }) => showName(name))
       .join(', ');
-    throw invalid(`the inputs ${network.inputs.map(showValue).join(', ')}`, names || 'none');
+    throw tensorInvalid(`the inputs ${network.inputs.map(showValue).join(', ')}`, names || 'none');
   }
   return given.map((input) => {
     const declared = network.inputs.find(({ name }) => name === input.name) as DeclaredTensor;
@@ -242,7 +242,7 @@ function decodeBase64({ name }: TensorHead, data: Uint8Array): Buffer {
     const text = bytes.toString('latin1', start, end);
     const isBase64 = /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
     if (!isBase64) {
-      throw invalid(
+      throw tensorInvalid(
         `base64 in ${showName(name)}, as its "content_type" says`,
         `another text at index ${index}`,
       );
@@ -261,7 +261,8 @@ function readData(
 ): Uint8Array {
   const size = parameters.binary_data_size;
   if (size === undefined) return fromJson(head, data);
-  if (data !== undefined) throw invalid(`data or binary_data_size in ${showName(name)}`, 'both');
+  if (data !== undefined)
+    throw tensorInvalid(`data or binary_data_size in ${showName(name)}`, 'both');
   const bytes = takeBytes(name, size);
   checkTensor({ ...head, data: bytes });
   return bytes;
@@ -271,18 +272,18 @@ function readData(
 function readHead({ name, datatype, shape }: GivenInput, declared: DeclaredTensor): TensorHead {
   if (!datatypes.includes(datatype as Datatype)) {
     const got = shown(datatype);
-    throw invalid(`the datatype ${declared.datatype} in ${showName(name)}`, got);
+    throw tensorInvalid(`the datatype ${declared.datatype} in ${showName(name)}`, got);
   }
   const head = { name, datatype: datatype as Datatype, shape };
   const isSize = (size: number) => Number.isInteger(size) && size >= 0 && size <= sizeMax;
   if (!shape.every(isSize) || !Number.isSafeInteger(countElements(shape))) {
-    throw invalid(
+    throw tensorInvalid(
       `whole numbers from 0 to ${sizeMax} as the shape of ${showName(name)}, and at most 2^53 elements`,
       showShape(shape),
     );
   }
   if (takesTensor(declared, head)) return head;
-  throw invalid(showValue(declared), showValue(head));
+  throw tensorInvalid(showValue(declared), showValue(head));
 }
 
 function readSize(name: string, size: unknown, left: number): number {
@@ -298,9 +299,9 @@ function readSize(name: string, size: unknown, left: number): number {
 function countRows(inputs: readonly Tensor[], rowsMax: number): number {
   const [rows, ...others] = new Set(inputs.map(({ shape }) => shape[0] as number));
   if (rows === undefined || others.length > 0) {
-    throw invalid('the same first dimension in each input', inputs.map(showValue).join(', '));
+    throw tensorInvalid('the same first dimension in each input', inputs.map(showValue).join(', '));
   }
-  if (rows === 0) throw invalid('at least one row, counted by the first dimension', 'none');
+  if (rows === 0) throw tensorInvalid('at least one row, counted by the first dimension', 'none');
   if (rows <= rowsMax) return rows;
   throw new ScorelineError(
     'too_many_inputs',
@@ -310,7 +311,8 @@ function countRows(inputs: readonly Tensor[], rowsMax: number): number {
 
 function checkBooleans({ name, data }: Tensor): void {
   const at = data.findIndex((byte) => byte > 1);
-  if (at >= 0) throw invalid(`bytes of 0 or 1 in ${showName(name)}`, `${data[at]} at index ${at}`);
+  if (at >= 0)
+    throw tensorInvalid(`bytes of 0 or 1 in ${showName(name)}`, `${data[at]} at index ${at}`);
 }
 
 /**
@@ -328,7 +330,7 @@ function checkStrings(tensor: Tensor, { engine, input }: Manifest): void {
   for (let at = 0; at < strings; at++) {
     const text = bytes.subarray((offsets[at] as number) + 4, offsets[at + 1]);
     if (!isUtf8(text) || (isOnnx && text.includes(0))) {
-      throw invalid(
+      throw tensorInvalid(
         `strings in UTF-8${isOnnx ? ' without NUL' : ''} in ${showName(tensor.name)}, as ${isOnnx ? 'ONNX Runtime' : 'the program'} takes no others`,
         `another at index ${at}`,
       );
@@ -349,7 +351,10 @@ function readForm(
 ): OutputForm {
   const declared = outputs.find((output) => output.name === name);
   if (!declared) {
-    throw invalid(`an output of the network, ${outputs.map(showValue).join(', ')}`, showName(name));
+    throw tensorInvalid(
+      `an output of the network, ${outputs.map(showValue).join(', ')}`,
+      showName(name),
+    );
   }
   if (parameters.shared_memory_region !== undefined) throw noSharedMemory();
   return {
@@ -384,7 +389,7 @@ function readFlag(parameters: Parameters, name: string): boolean | undefined {
 function checkOnce(what: string, named: readonly { name: string }[]): void {
   const names = new Set<string>();
   for (const { name } of named) {
-    if (names.has(name)) throw invalid(`each ${what} once`, `${showName(name)} twice`);
+    if (names.has(name)) throw tensorInvalid(`each ${what} once`, `${showName(name)} twice`);
     names.add(name);
   }
 }
@@ -417,6 +422,6 @@ function parameterInvalid(expected: string, got: string): ScorelineError {
   return new ScorelineError('parameter_invalid', `Expected ${expected}; got ${got}.`);
 }
 
-function invalid(expected: string, got: string): ScorelineError {
+export function tensorInvalid(expected: string, got: string): ScorelineError {
   return new ScorelineError('tensor_invalid', `Expected ${expected}; got ${got}.`);
 }
