@@ -1,8 +1,12 @@
 // The dispatcher hands the items of calls to the lanes of their models and priorities (lane.ts), which pack
 // them into jobs, and ends the wait for them when their call ends.
+//
+// Large items have lanes of their own. Their inputs take a connection of their own to Redis, which may need seconds for
+// them or break, and a lane adds one job at a time. In one lane, small items would wait for them and fail with them.
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
+import { largeBytes } from '../../shared/redis/redis.js';
 import type { Model } from '../../shared/registry/models.js';
 import { countBytes, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Item, OutputWish } from '../../shared/wire/job.js';
@@ -36,6 +40,10 @@ export interface DispatchedItem {
   readonly inputs: readonly Tensor[];
 }
 
+interface LaneEntry extends Entry {
+  readonly lane: Lane;
+}
+
 export class Dispatcher {
   readonly #context: LaneContext;
   readonly #lanes = new Map<string, Lane>();
@@ -53,9 +61,8 @@ export class Dispatcher {
       submission;
     const { reason } = ending;
     if (reason) return items.map(() => Promise.reject(reason));
-    const lane = this.#laneOf(model, priority);
     const submittedAt = nowMs();
-    const entries = items.map(({ id, inputs }): Entry => {
+    const entries = items.map(({ id, inputs }): LaneEntry => {
       const sending = trace?.send(model, id);
       const context = sending?.context;
       const item: Item = {
@@ -70,28 +77,41 @@ export class Dispatcher {
         trace: context,
       };
       const bytes = countBytes(inputs);
-      return { id, deadlineAt, keepMs, item, bytes, job: undefined, isSettled: false, sending };
+      const lane = this.#laneOf(model, priority, bytes > largeBytes);
+      return {
+        id,
+        deadlineAt,
+        keepMs,
+        item,
+        bytes,
+        job: undefined,
+        isSettled: false,
+        sending,
+        lane,
+      };
     });
     const removeListener = ending.onEnd(() => {
-      for (const entry of entries) lane.abandon(entry, ending.reason as ScorelineError);
+      for (const entry of entries) entry.lane.abandon(entry, ending.reason as ScorelineError);
     });
     let unsettled = entries.length;
     const replies = entries.map((entry) =>
-      this.#await(lane, entry, () => {
+      this.#await(entry, () => {
         if (--unsettled === 0) removeListener();
       }),
     );
-    lane.send();
+    for (const lane of new Set(entries.map((entry) => entry.lane))) lane.send();
     return replies;
   }
 
   /** Forgets a model that has left. Its items on their way are still answered. */
   forget({ queue }: Pick<Model, 'queue'>): void {
-    for (const priority of priorities) this.#lanes.delete(jobQueueOf(queue, priority));
+    for (const priority of priorities)
+      for (const isLarge of [false, true]) this.#lanes.delete(laneName(queue, priority, isLarge));
   }
 
   /** Puts an item into its lane. Returns its reply, and calls `onSettled` when the wait has ended. */
-  #await(lane: Lane, entry: Entry, onSettled: () => void): Promise<ScoredReply> {
+  #await(entry: LaneEntry, onSettled: () => void): Promise<ScoredReply> {
+    const { lane } = entry;
     const reply = this.#context.waiters.expect(entry.id);
     const settle = () => {
       lane.settle(entry);
@@ -106,12 +126,17 @@ export class Dispatcher {
     return reply;
   }
 
-  #laneOf(model: Model, priority: Priority): Lane {
-    const name = jobQueueOf(model.queue, priority);
+  #laneOf(model: Model, priority: Priority, isLarge: boolean): Lane {
+    const name = laneName(model.queue, priority, isLarge);
     const known = this.#lanes.get(name);
     if (known) return known;
     const lane = new Lane(model, priority, this.#context);
     this.#lanes.set(name, lane);
     return lane;
   }
+}
+
+function laneName(queue: string, priority: Priority, isLarge: boolean): string {
+  const name = jobQueueOf(queue, priority);
+  return isLarge ? `${name} large` : name;
 }

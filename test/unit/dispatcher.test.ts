@@ -8,6 +8,7 @@ import { Dispatcher, type Submission } from '../../api/queue/dispatcher.js';
 import { makeWaiters } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { largeBytes } from '../../shared/redis/redis.js';
 import { decodeStrings, encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import type { BatchJob, Item } from '../../shared/wire/job.js';
 import type { Timing } from '../../shared/wire/reply.js';
@@ -126,6 +127,20 @@ const small = makeSampleModel({ batch: { max: 3 } });
 beforeEach(stopClock);
 
 describe('a lane', () => {
+  test('of small items does not wait for a large one, nor fail with it', async () => {
+    const { submit, added, end, answer } = makeObserved();
+    const large = submit('', { inputs: textInput('x'.repeat(largeBytes)) });
+    const first = submit('a');
+    const next = submit('b');
+    expect(added).toHaveLength(2);
+    await end(0, unavailable());
+    expect(await large.outcome).toBe('queue_unavailable');
+    await end(1);
+    await answer(1);
+    await answer(2);
+    expect(await Promise.all([first.outcome, next.outcome])).toEqual([1, 1]);
+  });
+
   test('sends at once when it is idle', () => {
     const { submit, jobs } = makeObserved();
     submit('a');
@@ -315,8 +330,8 @@ describe('a job', () => {
 
   test('holds at most 32 MiB of inputs, and keeps the tensors of an item together', async () => {
     const { submit, added, end } = makeObserved();
-    submit('first');
-    const sizes = [[16], [8, 8], [20], [12, 0.5], [1]];
+    submit('', { inputs: zeros(5) });
+    const sizes = [[16], [8, 8], [20], [12, 0.5], [5]];
     const ids = sizes.map((each) => submit('', { inputs: each.flatMap(zeros) }).id);
     for (let index = 0; index < 4; index++) await end(index);
     const sent = added.slice(1).map(({ job }) => job.items.map((item) => item.id));
@@ -326,9 +341,9 @@ describe('a job', () => {
 
   test('holds a single item if that exceeds the limit by itself', async () => {
     const { submit, added, end } = makeObserved();
-    submit('first');
+    submit('', { inputs: zeros(5) });
     submit('', { inputs: zeros(33) });
-    submit('b');
+    submit('', { inputs: zeros(5) });
     await end(0);
     await end(1);
     expect(added.slice(1).map(({ job }) => job.items.length)).toEqual([1, 1]);
