@@ -1,4 +1,4 @@
-// `npm run score -- MODEL FILE.ndjson | FOLDER`: scores the lines of a file, or the pictures of a folder.
+// `npm run score -- MODEL FILE.ndjson | FOLDER`: scores the lines of a file, or the pictures or other files of a folder.
 //
 // The answers go to standard output or to a file, a line for each input, in the order of finishing. Everything else
 // goes to standard error. A run that is stopped goes on where it was, if it is told where its answers are.
@@ -23,24 +23,30 @@ import {
   writeLine,
 } from './scoring/answers.js';
 import { makeGroups } from './scoring/groups.js';
-import { type CommandInput, describe, type Inputs, openInputs } from './scoring/inputs.js';
+import {
+  type CommandInput,
+  describe,
+  type Inputs,
+  kindOfInputs,
+  openInputs,
+} from './scoring/inputs.js';
 import { type CommandAnswer, Service } from './scoring/service.js';
 
 const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
 
   FILE.ndjson  a JSON object in each line: {"input": …}, and "id", "top", "deadlineMs" if you like
-  FOLDER       pictures, in folders within it too
+  FOLDER       pictures, in folders within it too; any files for a model that takes files
 
   --url URL        the service; ${localAddress} if not given
   --key KEY        an API key or access token; better in the environment variable SCORELINE_KEY
   --out FILE       write the answers there, and go on where an earlier run stopped
   --resume FILE    leave out what has an answer in FILE; answers go to standard output
   --top N          how many of the best classes to answer with
-  --concurrency N  how many inputs are in flight, within the limits of the key; 64, or 16 pictures, if not given
+  --concurrency N  how many inputs are in flight, within the limits of the key; 64, or 16 files, if not given
   --tries N        how often an input is sent while the service is busy or away; 20 if not given`;
 
-/** How many inputs are in flight if nobody says. Pictures are large. */
-const concurrencyDefault = { lines: 64, pictures: 16 };
+/** How many inputs are in flight if nobody says. Files are large. */
+const concurrencyDefault = { lines: 64, files: 16 };
 
 /** How soon the log is told how far the run is, and the longest pause until it is told again. */
 const toldAfterMs = 5000;
@@ -66,10 +72,13 @@ interface Tally {
 
 async function score(options: Options): Promise<void> {
   const startedAt = performance.now();
-  const inputs = await openInputs(options.place, options.top);
+  const { place, top } = options;
+  const kind = await kindOfInputs(place);
+  const concurrency = options.concurrency ?? concurrencyDefault[kind];
+  const service = await Service.open({ ...options, concurrency }, kind);
+  const isOfPictures = service.inputKind !== 'file';
+  const inputs = await openInputs(place, { kind, top, isOfPictures });
   warnOfLeftOut(inputs);
-  const concurrency = options.concurrency ?? concurrencyDefault[inputs.kind];
-  const service = await Service.open({ ...options, concurrency }, inputs.kind);
   const { answers, done } = await openAnswers(options, { inputs, model: service.model });
   const tally: Tally = {
     scored: 0,
@@ -127,8 +136,8 @@ async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
   const { service, bar } = run;
   const inFlight = new Map<Promise<void>, number>();
   const half = Math.max(1, Math.floor(service.concurrency / 2));
-  // Each picture has a request of its own.
-  const groupMax = inputs.kind === 'pictures' ? 1 : half;
+  // Each file has a request of its own.
+  const groupMax = inputs.kind === 'files' ? 1 : half;
   let fault: { readonly thrown: unknown } | undefined;
   try {
     for await (const group of makeGroups(readWaiting(inputs, run), groupMax)) {

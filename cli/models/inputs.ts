@@ -20,7 +20,7 @@ import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { exampleInputs, exampleOrSample } from '../../worker/batch/sample.js';
 import { wrong } from '../faults.js';
-import { type CommandInput, describe, openInputs } from '../scoring/inputs.js';
+import { type CommandInput, describe, kindOfInputs, openInputs } from '../scoring/inputs.js';
 
 export interface ModelInput {
   /** What people call it. */
@@ -93,27 +93,29 @@ export async function readExampleOrSample(model: Model): Promise<ModelInput> {
 }
 
 /**
- * Reads all inputs in a file of lines or a folder of pictures.
+ * Reads all inputs in a file of lines, or in a folder of pictures or other files.
  * @throws ScorelineError `configuration_invalid`, with the first input that the model does not take
  */
 export async function readModelInputs(model: Model, place: string): Promise<ModelInput[]> {
   const { kind } = model.manifest.input;
   if (kind === 'tensors') return readTensorLines(model, place);
-  const inputs = await openInputs(place, undefined);
+  const placeKind = await kindOfInputs(place);
+  const isOfFiles = placeKind === 'files';
+  if (isOfFiles !== (kind === 'image' || kind === 'file')) {
+    throw wrong(
+      `${place}: expected ${isOfFiles ? 'a file of lines, as {"input": …}' : `a folder of ${kind === 'image' ? 'pictures' : 'files'}`} for ${model.name}, whose input is ${kind}`,
+    );
+  }
+  const isOfPictures = kind === 'image';
+  const inputs = await openInputs(place, { kind: placeKind, isOfPictures });
   const count = await inputs.count();
   if (count > inputsMax) {
     throw wrong(
       `${place}: expected at most ${inputsMax} inputs; got ${count}. Take a part of them.`,
     );
   }
-  const isPictures = inputs.kind === 'pictures';
-  if (isPictures !== (kind === 'image')) {
-    throw wrong(
-      `${place}: expected ${isPictures ? 'a file of lines, as {"input": …}' : 'a folder of pictures'} for ${model.name}, whose input is ${kind}`,
-    );
-  }
   const kinds = makeKinds();
-  const rights = isPictures ? pictureLabels(place) : undefined;
+  const rights = isOfFiles ? pictureLabels(place) : undefined;
   const found: ModelInput[] = [];
   for await (const input of inputs.read()) {
     const at = `${place}: ${describe(input)}`;

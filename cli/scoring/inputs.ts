@@ -1,4 +1,4 @@
-// The inputs of `npm run score`: the lines of a file, or the pictures of a folder.
+// The inputs of `npm run score`: the lines of a file, or the files of a folder, which are pictures for most models.
 //
 // An input that cannot be read, or is no single input, has a fault. It fails alone, and is not sent.
 
@@ -9,13 +9,13 @@ import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type InputName, readInputName } from '../../shared/input-name.js';
 import { shown } from '../../shared/shown.js';
 import { wrong } from '../faults.js';
+import { findFiles } from './files.js';
 import { readLines } from './lines.js';
-import { findPictures } from './pictures.js';
 
 export interface CommandInput {
   /** Its place among the inputs, from 0. */
   readonly index: number;
-  /** The `id` of a line, or the path of a picture within its folder; undefined for a line without one. */
+  /** The `id` of a line, or the path of a file within its folder; undefined for a line without one. */
   readonly name: InputName | undefined;
   readonly contentType: 'application/json' | 'application/octet-stream';
   readonly body: string | Buffer;
@@ -25,11 +25,11 @@ export interface CommandInput {
   readonly fault: ScorelineError | undefined;
 }
 
-export type InputKind = 'lines' | 'pictures';
+export type InputKind = 'lines' | 'files';
 
 export interface Inputs {
   readonly kind: InputKind;
-  /** Links in the folder that lead nowhere, and so may hide pictures. */
+  /** Links in the folder that lead nowhere, and so may hide files. */
   readonly brokenLinks: readonly string[];
   /** Files in the folder that are left out. */
   readonly others: readonly string[];
@@ -42,31 +42,51 @@ export interface Inputs {
 type Top = string | undefined;
 
 /**
- * Opens a file of lines, or a folder of pictures.
+ * Returns whether a place has lines or files.
  * @throws ScorelineError `configuration_invalid`
  */
-export async function openInputs(place: string, top: Top): Promise<Inputs> {
+export async function kindOfInputs(place: string): Promise<InputKind> {
   const found = await stat(place).catch((thrown) => {
     throw wrong(`Expected a file or a folder at ${place}; got ${codeOf(thrown)}.`);
   });
-  if (found.isDirectory()) return openPictures(place, top);
+  if (found.isDirectory()) return 'files';
   await checkFirstLine(place);
-  const count = () => countInputs(place);
-  return { kind: 'lines', brokenLinks: [], others: [], count, read: () => readInputs(place, top) };
+  return 'lines';
 }
 
-async function openPictures(folder: string, top: Top): Promise<Inputs> {
-  const { pictures, brokenLinks, others } = await findPictures(folder).catch((thrown) => {
+/**
+ * Opens a file of lines, or a folder.
+ * @param isOfPictures whether only pictures are taken from a folder
+ * @throws ScorelineError `configuration_invalid`
+ */
+export async function openInputs(
+  place: string,
+  { kind, top, isOfPictures }: { kind: InputKind; top?: Top; isOfPictures: boolean },
+): Promise<Inputs> {
+  if (kind === 'files') return openFiles(place, { top, isOfPictures });
+  const count = () => countInputs(place);
+  return { kind, brokenLinks: [], others: [], count, read: () => readInputs(place, top) };
+}
+
+async function openFiles(
+  folder: string,
+  { top, isOfPictures }: { top: Top; isOfPictures: boolean },
+): Promise<Inputs> {
+  const found = await findFiles(folder).catch((thrown) => {
     throw wrong(`Expected a folder that can be read at ${folder}; got: ${thrown.message}`);
   });
-  if (pictures.length === 0) {
+  const { brokenLinks } = found;
+  const files = isOfPictures ? found.pictures : [...found.pictures, ...found.others].toSorted();
+  const others = isOfPictures ? found.others : [];
+  if (files.length === 0) {
     const links = brokenLinks.length === 0 ? '' : `, and links that lead nowhere: ${brokenLinks}`;
-    throw wrong(
-      `Expected pictures in the folder ${folder}, with the ending jpg, png, webp, gif, tiff or avif; found none${links}.`,
-    );
+    const wanted = isOfPictures
+      ? `pictures in the folder ${folder}, with the ending jpg, png, webp, gif, tiff or avif`
+      : `files in the folder ${folder}`;
+    throw wrong(`Expected ${wanted}; found none${links}.`);
   }
-  const read = () => readPictures(folder, { files: pictures, top });
-  return { kind: 'pictures', brokenLinks, others, count: async () => pictures.length, read };
+  const read = () => readFiles(folder, { files, top });
+  return { kind: 'files', brokenLinks, others, count: async () => files.length, read };
 }
 
 /** Names an input for people. */
@@ -90,7 +110,7 @@ async function countInputs(file: string): Promise<number> {
   return count;
 }
 
-async function* readPictures(
+async function* readFiles(
   folder: string,
   { files, top }: { files: readonly string[]; top: Top },
 ): AsyncGenerator<CommandInput> {
@@ -100,7 +120,7 @@ async function* readPictures(
     try {
       body = await readFile(path.join(folder, name));
     } catch (thrown) {
-      fault = invalid(`Expected a picture that can be read; got ${codeOf(thrown)}.`);
+      fault = invalid(`Expected a file that can be read; got ${codeOf(thrown)}.`);
     }
     const digest = digestOf(body, top);
     yield { index, name, contentType: 'application/octet-stream', body, digest, fault };

@@ -60,6 +60,8 @@ export class Service {
   /** How many inputs may be in flight: no more than the service allows this caller. */
   readonly concurrency: number;
   readonly model: Answering;
+  /** The kind of input that the model takes. */
+  readonly inputKind: string;
   readonly #options: ServiceOptions;
   readonly #exchange: Exchange;
   readonly #answerMsMax: number;
@@ -94,6 +96,7 @@ export class Service {
     return new Service({
       ...{ options, exchange, concurrencyMax },
       model: { name: model.name, versions: current.map(({ version }) => version) },
+      inputKind: model.input.kind,
       answerMsMax: Math.max(...current.map(({ deadlineMs }) => deadlineMs)) + spareMs,
     });
   }
@@ -102,11 +105,13 @@ export class Service {
     options: ServiceOptions;
     exchange: Exchange;
     model: Answering;
+    inputKind: string;
     concurrencyMax: number;
     answerMsMax: number;
   }) {
-    const { options, exchange, model, concurrencyMax, answerMsMax } = parts;
+    const { options, exchange, model, inputKind, concurrencyMax, answerMsMax } = parts;
     this.model = model;
+    this.inputKind = inputKind;
     this.concurrency = Math.min(options.concurrency, concurrencyMax);
     this.#options = options;
     this.#exchange = exchange;
@@ -270,9 +275,9 @@ function checkKind({ name, input }: ServedModel, kind: InputKind): void {
       `Expected a model that takes single inputs; ${name} takes tensors. Send them to /v2/models/${name}/infer.`,
     );
   }
-  if (kind === 'lines' || input.kind === 'image') return;
+  if (kind === 'lines' || input.kind === 'image' || input.kind === 'file') return;
   throw wrong(
-    `Expected a file with a JSON object in each line, since ${name} takes no pictures (its kind of input is ${input.kind}); got a folder.`,
+    `Expected a file with a JSON object in each line, since ${name} takes neither pictures nor other files (its kind of input is ${input.kind}); got a folder.`,
   );
 }
 

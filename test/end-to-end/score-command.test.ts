@@ -443,11 +443,15 @@ describe('npm run score', () => {
       'Expected a model that is served at',
     ],
     ['a file that is not there', () => ['faq-matcher', 'nowhere'], 'at nowhere; got none'],
-    ['a folder without pictures', () => ['faq-matcher', path.join(root, 'shared')], 'found none'],
+    [
+      'a folder without pictures',
+      () => ['efficientnet-lite0', path.join(root, 'shared')],
+      'found none',
+    ],
     [
       'a folder for a model of texts',
       () => ['faq-matcher', path.join(root, 'test/photographs')],
-      'faq-matcher takes no pictures',
+      'faq-matcher takes neither pictures nor other files',
     ],
     [
       'a file of something else',

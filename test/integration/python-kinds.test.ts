@@ -1,8 +1,10 @@
 // Programs that take JSON or files of any format, and answer with JSON: what comes in by each way is what the program gets,
 // and what it returns is the answer.
 
+import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkModel } from '../../cli/models/check.js';
 import { ScorelineClient } from '../../client/client.js';
@@ -11,12 +13,13 @@ import {
   openRedis,
   post,
   readModel,
+  root,
   type Service,
   startService,
   type TestRedis,
 } from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
-import { writeFolder } from '../unit/sample-model.js';
+import { makeFolder, writeFolder } from '../unit/sample-model.js';
 
 const head = { version: 1, description: 'A test.', engine: 'python' };
 const echo = `
@@ -273,6 +276,26 @@ describe.skipIf(!hasPython)('programs of JSON and files (needs Python 3.11)', ()
           },
         },
       });
+  });
+
+  test('npm run score sends the files of a folder, whatever they are called', async () => {
+    const folder = makeFolder({ 'a.wav': 'ab', 'b.jpg': 'c', 'more/c': 'ÿ', 'd.wav': 'bad' });
+    const command = [path.join(root, 'dist/cli/score.js'), 'sizes', folder, '--url', service.url];
+    const { stdout, status } = spawnSync(process.execPath, command, { encoding: 'utf8' });
+    expect(status).toBe(1);
+    const answers = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const sizeOf = new Map(answers.map(({ id, predictions }) => [id, predictions?.[0].json.bytes]));
+    expect(sizeOf).toEqual(
+      new Map([
+        ['a.wav', 2],
+        ['b.jpg', 1],
+        ['more/c', 2],
+        ['d.wav', undefined],
+      ]),
+    );
   });
 
   test('check compares the answer to the example', async () => {

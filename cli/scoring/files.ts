@@ -1,4 +1,4 @@
-// Finds the pictures of a folder and of the folders in it. Links are followed.
+// Finds the pictures and other files of a folder and of the folders in it. Links are followed.
 
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -23,7 +23,7 @@ interface Search {
 /** Pictures of formats that the service does not accept fail, since somebody waits for their answers. */
 const endings = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|bmp|heic|heif|jp2|jxl)$/i;
 
-export async function findPictures(folder: string): Promise<Found> {
+export async function findFiles(folder: string): Promise<Found> {
   const search: Search = { folder, pictures: [], brokenLinks: [], others: [] };
   await searchIn('', [await realpath(folder)], search);
   const { pictures, brokenLinks, others } = search;
