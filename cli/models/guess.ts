@@ -124,6 +124,8 @@ interface Boxes {
   readonly areOfOne: boolean;
 }
 
+const boxesName = /box|det/i;
+
 /** Finds the boxes among the outputs: four numbers each, beside outputs with as many scores or labels. */
 function findBoxes({ inputs, outputs }: Values, hints: Hints): Boxes | undefined {
   const { kind = 'tensors', tensor } = sectionOf(hints.settings, 'output');
@@ -134,6 +136,8 @@ function findBoxes({ inputs, outputs }: Values, hints: Hints): Boxes | undefined
     const count = shape.at(-2);
     const areOfOne = shape.length === 2;
     if (shape.at(-1) !== 4 || shape.length > 3 || (areOfOne && count === rows)) continue;
+    // Of many pictures at once, these are four scores of each, whose rows some exporters name otherwise than the pictures.
+    if (areOfOne && isOpen(rows) && !boxesName.test(name)) continue;
     const isBeside = ({ shape: other }: TensorValue) =>
       other.length === shape.length - 1 && other.at(-1) === count;
     const others = outputs.filter((output) => output !== boxes);

@@ -163,6 +163,23 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test('answers with four classes whose rows have another name than the pictures', async () => {
+    const network = onnxModel({
+      nodes: [
+        node('NonZero', ['picture'], ['places']),
+        node('Gather', ['places', 'corners'], ['edges'], integer('axis', 0)),
+        node('Transpose', ['edges'], ['turned']),
+        node('Cast', ['turned'], ['logits'], integer('to', float)),
+        node('Gather', ['logits', 'first'], ['value'], integer('axis', 1)),
+      ],
+      constants: [tensor('corners', long, [4], bigints([1n, 2n, 1n, 2n])), first],
+      inputs: [value('picture', float, ['unk__5', 3, 8, 6])],
+      outputs: [value('logits', float, ['unk__6', 4]), value('value', float, ['unk__6'])],
+    });
+    const { said } = await add({ 'd.onnx': network }, 'd.onnx');
+    expect(said).toContain('classes, since logits is a row of scores, as its name says');
+  });
+
   test('answers with boxes and scores where each picture has as many', async () => {
     const network = onnxModel({
       nodes: [
