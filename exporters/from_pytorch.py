@@ -222,6 +222,7 @@ def name_of(path):
 
 def finish(model, path, args, answer):
     """Compares a network with its original on samples, since a branch that only some inputs take is lost, and saves it."""
+    refuse_bfloat16(model)
     given = [value.detach().numpy() for value in args]
 
     def answer_to(values):
@@ -241,6 +242,13 @@ def finish(model, path, args, answer):
     )
     compare_answers(model, answers, lambda values: dict(zip(inputs, values, strict=True)))
     save(model, path)
+
+
+def refuse_bfloat16(model):
+    """ONNX Runtime has few operators of it for CPUs, and NumPy has no such numbers."""
+    kinds = {value.data_type for value in model.graph.initializer} | {value.type.tensor_type.elem_type for value in model.graph.input}
+    if onnx.TensorProto.BFLOAT16 in kinds:
+        fail(f"expected float32 or float16; the network has bfloat16. Call float() on it, and save it again. {OTHERWISE}")
 
 
 if __name__ == "__main__":

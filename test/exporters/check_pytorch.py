@@ -88,6 +88,7 @@ def programs():
     yield "nested", Nested(), numbers, ["z_0", "z_1", "a_0", "row"]
     yield "pooled", Pooled(), torch.rand(2, 3, 7, 8), ["mean"]
     yield "plain", Plain(), numbers, ["mul", "mul_alias_1", "row"]
+    yield "of bfloat16", nn.Linear(4, 3).bfloat16(), numbers.bfloat16(), "the network has bfloat16. Call float() on it"
     yield "products", Products(), numbers, "expected a network that PyTorch can write as ONNX; DispatchError: No ONNX function found"
 
 
