@@ -2,6 +2,7 @@
 // from GET /admin/metrics, and those of further processes from their own ports.
 
 import { z } from 'zod';
+import { describeFetchFailure } from '../shared/fetch-failure.js';
 import { type Family, parseMetrics } from './exposition.js';
 
 const answerMsMax = 3000;
@@ -77,9 +78,7 @@ async function fetchText(place: string, headers: Record<string, string>): Promis
     response = await fetch(place, { headers, signal: AbortSignal.timeout(answerMsMax) });
     text = await response.text();
   } catch (thrown) {
-    const { message, cause } = thrown as Error;
-    const reason = cause instanceof Error ? cause.message || (cause as { code?: string }).code : '';
-    throw new Error(`${place} does not answer: ${reason || message}`);
+    throw new Error(`${place} does not answer: ${describeFetchFailure(thrown)}`);
   }
   if (response.ok) return text;
   const { detail } = (toJson(text) ?? {}) as { detail?: unknown };

@@ -8,7 +8,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { describeFetchFailure } from '../../shared/fetch-failure.js';
 import type { Logger } from '../../shared/process/log.js';
 
 const refreshEveryMs = 300_000;
@@ -74,7 +75,7 @@ export async function openIssuer(options: {
       if (isAway) log.info({ issuer: url }, 'the token issuer is back');
       isAway = false;
     } catch (thrown) {
-      const reason = reasonOf(thrown);
+      const reason = describeFetchFailure(thrown);
       if (!isAway)
         log.error({ issuer: url, reason }, 'the keys of the token issuer cannot be read');
       isAway = true;
@@ -164,12 +165,6 @@ async function fetchJson(url: string): Promise<unknown> {
   const response = await fetch(url, { signal, redirect: 'error' });
   if (response.ok) return await response.json();
   throw new Error(`expected 200 from ${url}; got ${response.status}`);
-}
-
-/** `fetch` says only "fetch failed", and why in its cause. */
-function reasonOf(thrown: unknown): string {
-  const { message, cause } = coerceError(thrown);
-  return cause === undefined ? message : `${message}: ${coerceError(cause).message}`;
 }
 
 function unavailable(): ScorelineError {

@@ -10,6 +10,7 @@ import { type Call, openCall } from '../../client/call.js';
 import { ScorelineError as CallFailed } from '../../client/errors.js';
 import { type Asked, type Exchange, makeExchange, parseJson } from '../../client/exchange.js';
 import { coerceError, errorTable, type ScorelineError } from '../../shared/errors.js';
+import { describeFetchFailure } from '../../shared/fetch-failure.js';
 import { wrong } from '../faults.js';
 import type { Answering } from './answers.js';
 import { parseAsWritten, writeAsWritten } from './as-written.js';
@@ -297,7 +298,7 @@ function whyNotOpen(options: ServiceOptions, thrown: unknown): unknown {
   const { code, status } = thrown;
   if (code === 'connection_failed') {
     return wrong(
-      `Expected a service at ${options.url}; got: ${reasonOf(thrown.cause)}. See --url.`,
+      `Expected a service at ${options.url}; got: ${describeFetchFailure(thrown.cause)}. See --url.`,
     );
   }
   if (status === 404 || code === 'answer_unexpected') return noService(options, status);
@@ -319,12 +320,5 @@ function refused({ url }: ServiceOptions, { status, code, message }: CallFailed)
 }
 
 function unreachable({ url, triesMax }: ServiceOptions, { cause }: CallFailed): ScorelineError {
-  return wrong(`${url} could not be reached in ${triesMax} tries: ${reasonOf(cause)}.`);
-}
-
-/** `fetch` hides the reason in the cause of its error. */
-function reasonOf(thrown: unknown): string {
-  const { message, cause } = coerceError(thrown);
-  const { code, message: inner } = (cause ?? {}) as NodeJS.ErrnoException;
-  return code ?? (inner || message);
+  return wrong(`${url} could not be reached in ${triesMax} tries: ${describeFetchFailure(cause)}.`);
 }

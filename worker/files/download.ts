@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { describeFetchFailure } from '../../shared/fetch-failure.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import { fetchPackage, isPackage } from './package-index.js';
 import { unwritable } from './unwritable.js';
@@ -156,6 +157,5 @@ function sizeOf(file: string): number {
 
 function reasonOf(error: Error): string {
   if (error.name === 'AbortError') return `no data for ${stallMs / 1000} s`;
-  const cause = error.cause as NodeJS.ErrnoException | undefined;
-  return cause?.code ? `${error.message} (${cause.code})` : error.message;
+  return describeFetchFailure(error);
 }
