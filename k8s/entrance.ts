@@ -3,6 +3,9 @@
 //
 // Neither limits how long a request may take. The API ends what takes too long by itself, with a reason, and some
 // answers last: events of a job ten minutes, a stream of lines as long as its client sends.
+//
+// The objects of the Gateway API say what the API server would fill into their lists. Otherwise tools that compare
+// manifests with the cluster, such as Argo CD, find a difference for ever.
 
 import type { IGateway } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/Gateway';
 import type { IHTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/HTTPRoute';
@@ -21,6 +24,7 @@ type IngressEntrance = Extract<Values['entrance'], { kind: 'ingress' }>;
 type ParentReference = NonNullable<IHTTPRoute['spec']['parentRefs']>[number];
 type Rule = NonNullable<IHTTPRoute['spec']['rules']>[number];
 
+const gatewayGroup = 'gateway.networking.k8s.io';
 const gatewayName = 'scoreline';
 /** The account by which AKS reads the certificate. */
 export const gatewayAccount = gatewayName;
@@ -58,7 +62,9 @@ function makeGatewayObjects(values: Values, entrance: GatewayEntrance): Kubernet
       labels: { ...gatewayLabels, 'pod-security.kubernetes.io/enforce': 'baseline' },
     },
   };
-  const parent = (sectionName: string) => ({ name: gatewayName, namespace, sectionName });
+  const parent = (sectionName: string) => ({
+    ...{ group: gatewayGroup, kind: 'Gateway', name: gatewayName, namespace, sectionName },
+  });
   return [
     home,
     ...makeCertificateReader(values, entrance, namespace),
@@ -66,7 +72,9 @@ function makeGatewayObjects(values: Values, entrance: GatewayEntrance): Kubernet
     makeRoute(values, apiName, {
       parent: parent('https'),
       rule: {
-        backendRefs: [{ name: apiName, port: apiServicePort }],
+        backendRefs: [
+          { group: '', kind: 'Service', name: apiName, port: apiServicePort, weight: 1 },
+        ],
         // None. Gateways have a limit of their own if nothing is said.
         timeouts: { request: '0s' },
       },
@@ -122,7 +130,8 @@ function makeGateway(values: Values, entrance: GatewayEntrance, namespace: strin
 
 /** AKS gets a certificate of the Key Vault by itself; it then sets `certificateRefs`. */
 function certificate({ certificate: source }: GatewayEntrance) {
-  if ('secret' in source) return { certificateRefs: [{ kind: 'Secret', name: source.secret }] };
+  if ('secret' in source)
+    return { certificateRefs: [{ group: '', kind: 'Secret', name: source.secret }] };
   return {
     options: {
       'kubernetes.azure.com/tls-cert-keyvault-uri': source.keyVaultUri,
@@ -161,7 +170,11 @@ function makeRoute(
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'HTTPRoute',
     metadata: { name, namespace, labels },
-    spec: { parentRefs: [parent], hostnames: [host], rules: [rule] },
+    spec: {
+      parentRefs: [parent],
+      hostnames: [host],
+      rules: [{ matches: [{ path: { type: 'PathPrefix', value: '/' } }], ...rule }],
+    },
   };
 }
 

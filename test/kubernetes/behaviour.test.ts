@@ -572,7 +572,7 @@ describe('the entrance', () => {
       ['HTTP', 80],
       ['HTTPS', 443],
     ]);
-    expect(listeners[1].tls.certificateRefs).toEqual([{ kind: 'Secret', name: 'tls' }]);
+    expect(listeners[1].tls.certificateRefs).toEqual([{ group: '', kind: 'Secret', name: 'tls' }]);
     const redirect = cluster.get('HTTPRoute', 'api-to-https').spec;
     expect(redirect.parentRefs[0].sectionName).toBe('http');
     expect(redirect.rules[0].filters[0].requestRedirect.scheme).toBe('https');
@@ -597,6 +597,20 @@ describe('the entrance', () => {
     expect(ingress.get('Ingress', 'api').metadata.annotations[`${prefix}proxy-body-size`]).toBe(
       '8m',
     );
+  });
+
+  test('leaves nothing in its lists for the API server to fill in, which Argo CD would take for a change', () => {
+    for (const { spec } of generate().of('HTTPRoute')) {
+      for (const each of spec.parentRefs) {
+        expect(each).toMatchObject({ group: 'gateway.networking.k8s.io', kind: 'Gateway' });
+      }
+      for (const { matches, backendRefs = [] } of spec.rules) {
+        expect(matches).toEqual([{ path: { type: 'PathPrefix', value: '/' } }]);
+        for (const each of backendRefs) {
+          expect(each).toMatchObject({ group: '', kind: 'Service', weight: 1 });
+        }
+      }
+    }
   });
 
   test('takes its certificate from the Key Vault, by an account beside the Gateway', () => {
