@@ -131,7 +131,7 @@ test('a request that waits behind another one may wait longer than it may take t
 });
 
 test('requests behind many others may wait longer than they may take to come', async () => {
-  const { connect, answer, untilTimeIsUp } = await openWaiting(1000);
+  const { connect, answer, untilTimeIsUp } = await openWaiting(4000);
   const client = await connect();
   const body = JSON.stringify({ input: 'a' });
   // More than one read brings. So a head is cut where reading stops.

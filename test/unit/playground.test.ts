@@ -158,7 +158,7 @@ describe('samples in a manifest', () => {
   ])('are refused: %s', (_, changes) => {
     const [issue] = read(changes).error?.issues ?? [];
     expect(issue?.path).toEqual(['samples', 0]);
-    expect(issue?.message).toContain('expected samples for texts and tables only');
+    expect(issue?.message).toContain('expected samples for texts, tables and JSON only');
   });
 });
 
