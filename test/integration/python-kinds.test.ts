@@ -58,6 +58,13 @@ const models = {
     },
     samples: [[1, 'b'], 'text', null],
   },
+  plain: {
+    ...{ input: { kind: 'json' }, output: { kind: 'json' } },
+    network: {
+      inputs: [{ name: 'json', datatype: 'BYTES', shape: [-1] }],
+      outputs: [{ name: 'json', datatype: 'BYTES', shape: [-1] }],
+    },
+  },
   sizes: {
     ...{ input: { kind: 'file' }, output: { kind: 'json' } },
     example: {
@@ -80,7 +87,7 @@ const models = {
     },
   },
 };
-const programs = { echo, sizes, words, wide };
+const programs = { echo, plain: echo, sizes, words, wide };
 
 function sum(bytes: Uint8Array): number {
   return bytes.reduce((total, byte) => total + byte, 0);
@@ -175,6 +182,32 @@ describe.skipIf(!hasPython)('programs of JSON and files (needs Python 3.11)', ()
     });
     const result = [{ input: { got: 1, type: 'float' } }, expect.any(String)];
     expect(reference.body).toMatchObject({ result });
+  });
+
+  test('numbers and constants that JSON or a float cannot hold are refused', async () => {
+    for (const input of ['1e400', '[-1E999]', '{"a": 1e309}']) {
+      const { body } = await json(`{"input": ${input}}`);
+      expect(body, input).toMatchObject({
+        status: 422,
+        detail: expect.stringContaining('a float can hold; got'),
+      });
+    }
+    expect((await json('{"input": [1e308, 1e-400]}')).body).toMatchObject(
+      answerOf([1e308, 0], 'list'),
+    );
+    const refused = await post(`${service.url}/v2/models/plain/infer`, {
+      inputs: [{ name: 'json', datatype: 'BYTES', shape: [1], data: ['[NaN]'] }],
+    });
+    expect(refused.body).toMatchObject({
+      code: 'inputs_refused',
+      error: expect.stringContaining('null in place of NaN'),
+    });
+  });
+
+  test('half of a surrogate pair comes back as its escape', async () => {
+    const { status, body } = await json('{"input": {"\\ud800": "\\\\\\udfff é"}}');
+    expect(status).toBe(200);
+    expect(body).toMatchObject(answerOf({ '\ud800': '\\\udfff é' }, 'dict'));
   });
 
   test('an input at fault has an error of its own', async () => {

@@ -23,6 +23,7 @@ import ctypes
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import signal
 import socket
@@ -305,9 +306,22 @@ def decode(text):
 
 def read_json(text):
     try:
-        return json.loads(decode(text))
+        return json.loads(decode(text), parse_float=read_float, parse_constant=refuse_constant)
     except RecursionError:
         raise ValueError("expected JSON that is nested less deeply") from None
+
+
+def read_float(digits):
+    """Python reads 1e400 as infinity, which compares and adds up like a number that the caller has meant."""
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"expected numbers of JSON that a float can hold; got {digits[:40]}")
+    return value
+
+
+def refuse_constant(name):
+    """Python takes NaN and Infinity, which JSON does not have. A tensor of the Open Inference Protocol may hold them."""
+    raise ValueError(f"expected JSON, which has null in place of {name}")
 
 
 def read_result(options, result, names):
@@ -345,7 +359,9 @@ def to_json(value, output):
 
 def write_json(value, answer):
     try:
-        return json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=to_plain)
+        text = json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=to_plain)
+        # UTF-8 has no half of a surrogate pair. JSON does, and its escape is the one that Python writes.
+        return text.encode(errors="backslashreplace")
     except (TypeError, ValueError, RecursionError) as error:
         raise Unfit(f"expected values that have a form in JSON in the output {value['name']}, and None for NaN; {error}") from error
 
