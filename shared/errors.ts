@@ -11,7 +11,7 @@ export const errorTable = {
   input_missing: { status: 400, retry: false, title: 'The request holds no input' },
   input_invalid: { status: 400, retry: false, title: 'The input has the wrong form' },
   text_too_long: { status: 400, retry: false, title: 'The text is too long' },
-  base64_invalid: { status: 400, retry: false, title: 'The image is not valid base64' },
+  base64_invalid: { status: 400, retry: false, title: 'The input is not valid base64' },
   image_unreadable: { status: 400, retry: false, title: 'The image cannot be decoded' },
   image_unsupported: { status: 400, retry: false, title: 'The image format is not accepted' },
   image_too_large: { status: 413, retry: false, title: 'The image has too many pixels' },

@@ -9,6 +9,9 @@ import { parseGiven } from '../parse-json.js';
 import { decodeText } from './charset.js';
 import type { InputKind, OutputKind } from './kind.js';
 
+/** `z.json()` refers to itself, and in the description its references would lead nowhere. */
+const anyJson = z.unknown();
+
 export const jsonInput: InputKind = {
   noun: 'JSON',
   mediaTypes: 'application/json',
@@ -30,7 +33,7 @@ export const jsonInput: InputKind = {
   ],
 
   describe({ manifest }) {
-    const one = z.json().describe('What the program takes.');
+    const one = anyJson.describe('What the program takes.');
     const example = scoresExampleOf(manifest)?.input ?? {};
     return { one, several: one, example, mediaTypes: [] };
   },
@@ -47,11 +50,11 @@ export const jsonOutput: OutputKind = {
 
   form: {
     predictions: z
-      .array(z.object({ json: z.json() }))
+      .array(z.object({ json: anyJson }))
       .length(1)
       .describe('What the program has returned.'),
     reference: z
-      .record(z.string(), z.json())
+      .record(z.string(), anyJson)
       .describe('By name of the input: what the program has returned.'),
     codes: ['inputs_refused'],
   },

@@ -245,6 +245,17 @@ describe.skipIf(!hasPython)('programs of JSON and files (needs Python 3.11)', ()
     ]);
   });
 
+  test('a file without a content type is refused with the types that there are', async () => {
+    const { status, body } = await ask(addressOf('sizes'), {
+      method: 'POST',
+      body: new Uint8Array([1]),
+    });
+    expect(status).toBe(415);
+    expect(body).toMatchObject({
+      detail: expect.stringContaining('or that of the file; got none'),
+    });
+  });
+
   test('a file comes as a body of any type, in a form, and as base64', async () => {
     const bytes = Uint8Array.from({ length: 70_000 }, (_, at) => at % 256);
     const base64 = Buffer.from(bytes).toString('base64');
@@ -309,6 +320,19 @@ describe.skipIf(!hasPython)('programs of JSON and files (needs Python 3.11)', ()
           },
         },
       });
+  });
+
+  test('each reference of the description leads somewhere', async () => {
+    const { body } = await ask(`${service.url}/openapi.json`);
+    const references = [...JSON.stringify(body).matchAll(/"\$ref":"([^"]+)"/g)].map(([, to]) => to);
+    expect(references.length).toBeGreaterThan(0);
+    const isThere = (to: string | undefined) =>
+      /^#(\/[\w.-]+)+$/.test(to ?? '') &&
+      to
+        ?.slice(2)
+        .split('/')
+        .reduce((at: unknown, key) => (at as Record<string, unknown> | undefined)?.[key], body);
+    expect([...new Set(references)].filter((to) => !isThere(to))).toEqual([]);
   });
 
   test('npm run score sends the files of a folder, whatever they are called', async () => {

@@ -61,17 +61,17 @@ export function makeBodyReaders(
       const bytes = await readBytes(call, request, response);
       return { type: 'form', ...(await parseForm(bytes, boundaryOf(request), inputsMax)) };
     }
-    if (
-      request.is(
-        takes(call, 'file') ? '*/*' : ['image/*', 'text/plain', 'application/octet-stream'],
-      )
-    ) {
+    const types = takes(call, 'file')
+      ? ['*/*']
+      : ['image/*', 'text/plain', 'application/octet-stream'];
+    if (request.is(types)) {
       const bytes = await readBytes(call, request, response);
       return { type: 'bytes', bytes, charset: charsetOf(request) };
     }
+    const last = takes(call, 'file') ? ' or that of the file' : ', image/* or text/plain';
     throw unsupported(
       request,
-      'application/json, application/x-ndjson, multipart/form-data, image/* or text/plain',
+      `application/json, application/x-ndjson, multipart/form-data${last}`,
     );
   };
 
