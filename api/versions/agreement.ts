@@ -1,5 +1,7 @@
 // Whether two versions of a model answer the same: the same best class, or the same numbers within a tolerance.
 
+import { ownTensors } from '../../shared/manifest/heads.js';
+import { scoresClasses } from '../../shared/manifest/output.js';
 import type { Model } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
@@ -17,7 +19,9 @@ export function doAgree(
   others: readonly Tensor[],
   { top }: OutputWish,
 ): boolean {
-  if (top !== undefined) return bestLabel(model, own) === bestLabel(other, others);
+  // A model of another kind that has further answers gets a wish for classes, too.
+  if (top !== undefined && scoresClasses(model.manifest.output))
+    return bestLabel(model, own) === bestLabel(other, others);
   if (model.manifest.output.kind === 'regression') {
     try {
       return areClose([readValue(own)], [readValue(others)]);
@@ -25,10 +29,11 @@ export function doAgree(
       return false;
     }
   }
+  const [tensors, twins] = [ownTensors(own), ownTensors(others)];
   return (
-    own.length === others.length &&
-    own.every((tensor) => {
-      const twin = others.find(({ name }) => name === tensor.name);
+    tensors.length === twins.length &&
+    tensors.every((tensor) => {
+      const twin = twins.find(({ name }) => name === tensor.name);
       return twin !== undefined && areAlike(tensor, twin);
     })
   );
