@@ -2,6 +2,7 @@
 // JavaScript would round whole numbers beyond 2 ** 53, and write 1.0 as 1, which is another type in Python.
 
 import { z } from 'zod';
+import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { decodeStrings, encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import { JsonText } from '../json-text.js';
@@ -56,13 +57,26 @@ export const jsonOutput: OutputKind = {
     reference: z
       .record(z.string(), anyJson)
       .describe('By name of the input: what the program has returned.'),
-    codes: ['inputs_refused'],
+    codes: ['inputs_refused', 'result_too_large'],
   },
 };
 
-/** Returns the JSON that a program has answered with to one input. The engine of Python programs has written it. */
+/** An answer is in memory as a whole, several times. */
+const jsonBytesMax = 33_554_432;
+
+/**
+ * Returns the JSON that a program has answered with to one input. The engine of Python programs has written it.
+ * @throws ScorelineError `result_too_large`
+ */
 export function readJson(outputs: readonly Tensor[]): string {
   const output = outputs.find(({ datatype }) => datatype === 'BYTES');
   if (!output) throw new Error('A reply lacks the JSON of a program. This is a bug.');
+  const { length } = output.data;
+  if (length > jsonBytesMax) {
+    throw new ScorelineError(
+      'result_too_large',
+      `Expected an answer of at most ${jsonBytesMax} bytes of JSON; the program returned ${length}. Have it answer with less, or with tensors, which /v2 sends as binary.`,
+    );
+  }
   return decodeStrings(output.data).join();
 }

@@ -31,6 +31,8 @@ def predict(inputs):
 def answer(value):
     if value == "bad":
         raise ValueError("expected something good")
+    if type(value) is str and value.startswith("long "):
+        return "x" * int(value[5:])
     if value == "nan":
         return float("nan")
     return {"got": value, "type": type(value).__name__, "half": np.float32(0.5), "row": np.arange(2)}
@@ -225,6 +227,18 @@ describe.skipIf(!hasPython)('programs of JSON and files (needs Python 3.11)', ()
       status: 422,
       detail: expect.stringContaining('less deeply'),
     });
+  });
+
+  test('an answer has a largest size, and a long one is compressed', async () => {
+    const huge = await send('echo', 'application/json', `{"input": "long ${33_554_432}"}`);
+    expect(huge).toMatchObject({ status: 422, body: { code: 'result_too_large' } });
+    const asked = await fetch(addressOf('echo'), {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'Accept-Encoding': 'gzip' },
+      body: '{"input": "long 10000"}',
+    });
+    expect(asked.headers.get('content-encoding')).toBe('gzip');
+    expect(await asked.json()).toMatchObject({ predictions: [{ json: 'x'.repeat(10_000) }] });
   });
 
   test('what is no input of the kind is refused', async () => {

@@ -12,9 +12,11 @@ export function split(output: Tensor, rows: readonly number[]): Tensor[] {
   const { name, datatype, shape, data } = output;
   const total = sum(rows);
   if (shape[0] !== total) {
+    const remedy =
+      ' If its rows are something else, such as the boxes in a picture, set output: { kind: tensors } and batch: none.';
     throw new ScorelineError(
       'model_output_mismatch',
-      `Expected ${total} rows in the output ${JSON.stringify(name)}, one for each row of the inputs; got ${shape[0] ?? 'a tensor without rows'}. If its rows are something else, such as the boxes in a picture, set output: { kind: tensors } and batch: none.`,
+      `Expected ${total} rows in the output ${JSON.stringify(name)}, one for each row of the inputs; got ${shape[0] ?? 'a tensor without rows'}.${datatype === 'BYTES' ? '' : remedy}`,
     );
   }
   const offsets = rowOffsets(output, total);

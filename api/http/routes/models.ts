@@ -69,8 +69,9 @@ export function makeScoreNative(options: {
     const [reply] = await scoring.score(call, inputs, wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
     const answer = writeNativeAnswer(kinds, model, reply);
-    if (model.manifest.output.kind !== 'tensors') return sendJsonText(response, answer);
-    // Masks are long, and alike from pixel to pixel.
+    const { kind } = model.manifest.output;
+    if (kind !== 'tensors' && kind !== 'json') return sendJsonText(response, answer);
+    // Masks and what programs write are long, and repeat themselves.
     return sendCompressed(response, answer, { 'Content-Type': 'application/json; charset=utf-8' });
   };
 }
