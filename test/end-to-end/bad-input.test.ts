@@ -190,6 +190,15 @@ describe('an input of the wrong form', () => {
     },
   );
 
+  it('is told by its keys when it has another name', async () => {
+    const detailOf = async (body: object) => (await post(service.url + text, body)).body.detail;
+    expect(await detailOf({ text: 'a', top: 1 })).toContain('got one with "text", "top".');
+    expect(await detailOf({ instances: ['a'] })).toContain(
+      'Send several inputs as {"inputs": […]}.',
+    );
+    expect(await detailOf({})).toContain('got an empty one.');
+  });
+
   it('is refused when its text is blank or too long', async () => {
     for (const path of ['/score', text]) {
       for (const input of ['', ' \n ']) {

@@ -142,11 +142,21 @@ export function applyParameters(call: Call, given: Given): void {
   if (priority) call.prioritise(priority);
 }
 
+/** Makes the error of an object without an input, which is told by its keys. */
+export function lacksInput(given: Given): ScorelineError {
+  const keys = Object.keys(given)
+    .slice(0, 5)
+    .map((key) => shown(key))
+    .join(', ');
+  const remedy = given.instances === undefined ? '' : ' Send several inputs as {"inputs": […]}.';
+  return inputMissing(keys === '' ? 'an empty one' : `one with ${keys}`, remedy);
+}
+
 /** @param got what came in place of an object with an input */
-export function inputMissing(got = 'none'): ScorelineError {
+function inputMissing(got = 'none', remedy = ''): ScorelineError {
   return new ScorelineError(
     'input_missing',
-    `Expected a JSON object with the key "input", as in {"input": "…"}; got ${got}.`,
+    `Expected a JSON object with the key "input", as in {"input": "…"}; got ${got}.${remedy}`,
   );
 }
 

@@ -20,7 +20,7 @@ import type { Rollout, Waiting } from '../../versions/rollout.js';
 import type { Shadows } from '../../versions/shadows.js';
 import { sendCompressed } from '../answers/compression.js';
 import { sendJsonText } from '../answers/json.js';
-import { applyParameters, asObject, type Body, inputMissing, type ReadBody } from '../body/body.js';
+import { applyParameters, asObject, type Body, lacksInput, type ReadBody } from '../body/body.js';
 import { wantsLines } from '../body/lines.js';
 import { callerOf, type Gate } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
@@ -197,7 +197,7 @@ function readBodyInputs(
       severalInputs.checkCount(list.length);
       return { inputs: list.map(fromJson), isList: true, given };
     }
-    if (given.input === undefined) throw inputMissing();
+    if (given.input === undefined) throw lacksInput(given);
     return { inputs: [fromJson(given.input)], isList: false, given };
   }
   const { input: _, ...given } = body.fields;

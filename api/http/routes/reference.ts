@@ -11,7 +11,7 @@ import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
 import { routeTo, routeToAny } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
 import { sendJsonText } from '../answers/json.js';
-import { applyParameters, asObject, inputMissing, type ReadBody } from '../body/body.js';
+import { applyParameters, asObject, lacksInput, type ReadBody } from '../body/body.js';
 import { callerOf, type Gate } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
 import { headersOf } from '../gate/open-call.js';
@@ -35,7 +35,7 @@ export function makeScoreReference(options: {
     const { model: name } = queryOf(request);
     const { value } = await readJson(call, request, response, (first) => narrow(call, first));
     const given = asObject(value);
-    if (given.input === undefined) throw inputMissing();
+    if (given.input === undefined) throw lacksInput(given);
     const model = name === undefined ? chooseModel(call.models, given.input) : call.model;
     const { output } = kindsOf(kinds, model);
     const inputs = readInputs(kinds, model, given.input);
