@@ -229,7 +229,7 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
   });
 
   test.each<[string, unknown[], RegExp]>([
-    ['score', ['m', 7], /one input: a text.*int/],
+    ['score', ['m', { python: 'object()' }], /one input: a text.*got object/],
     ['score', ['..', 'text'], /name of a model/],
     ['infer', ['m', { tensors: [{ name: 'a', data: [1] }] }], /"?'a'"? to have a shape/],
     ['infer', ['m', { tensors: [{ name: 'a', data: 7 }] }], /'a' to be a numpy array or a list/],
