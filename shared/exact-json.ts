@@ -29,3 +29,13 @@ export function isRounded(digits: string): boolean {
     String(number) !== digits && !(Number.isFinite(number) && BigInt(number) === BigInt(digits))
   );
 }
+
+/** Returns the digits of the first whole number in JSON that `JSON.parse` rounds; undefined if there is none. */
+export function findRounded(text: string): string | undefined {
+  // A number is found by what stands around it.
+  for (const [found] of ` ${text} `.matchAll(token)) {
+    const digits = found.slice(1);
+    if (!found.startsWith('"') && isRounded(digits)) return digits;
+  }
+  return undefined;
+}

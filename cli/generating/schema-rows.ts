@@ -138,6 +138,8 @@ function format(value: unknown): string {
 }
 
 function valuesOf(schema: Schema): string {
+  // Nothing else refers to itself.
+  if (schema.$ref !== undefined) return 'JSON';
   if (schema.const !== undefined) return `\`${schema.const}\``;
   if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(', ');
   const variants = variantsOf(schema);
@@ -159,6 +161,7 @@ function listOf({ items, prefixItems, minItems, maxItems }: Schema): string {
   const [first] = prefixItems ?? [items || {}];
   const each = valuesOf(first ?? {})
     .replace(/^address$/, 'addresses')
+    .replace(/^JSON$/, 'values of JSON')
     .replace(/^(whole number|number|text|map)\b/, '$1s');
   if (prefixItems) return `list of ${prefixItems.length} ${each}`;
   if (maxItems === undefined) return `list of ${each}`;

@@ -11,13 +11,12 @@ import { type ScoresOutput, scoresClasses } from './output.js';
 
 const rowSchema = z.record(z.string(), z.union([z.number(), z.string(), z.null()]));
 
-/** What is a text or a row is read as that. */
-const inputValueSchema = z.union([z.string(), rowSchema, z.json()]);
-
 export const scoresExampleSchema = z.strictObject({
-  input: inputValueSchema.describe(
-    'A text, the path of a picture or another file relative to the manifest, the row of a table, or JSON.',
-  ),
+  input: z
+    .json()
+    .describe(
+      'A text, the path of a picture or another file relative to the manifest, the row of a table, or JSON.',
+    ),
   expected: z
     .strictObject({
       label: z
@@ -99,7 +98,7 @@ export const exampleSchema = z.unknown().transform((value, context) => {
   return z.NEVER;
 });
 
-export const samplesSchema = z.array(inputValueSchema).max(20);
+export const samplesSchema = z.array(z.json()).max(20);
 
 /** An example of one input, with the label or the number that is expected. */
 export type ScoresExample = z.output<typeof scoresExampleSchema>;

@@ -22,6 +22,7 @@ import {
   encodeBytes,
   encodeStrings,
   numberArrays,
+  stringLengthBytes,
   type Tensor,
 } from '../../shared/tensors/tensors.js';
 
@@ -84,12 +85,9 @@ export function exampleInputs({ network, example }: Manifest): Tensor[] | undefi
 
 /** Whether inputs to try a model with are made up, and need not make sense to it. */
 export function isMadeUp({ input, example }: Manifest, inputs: readonly Tensor[]): boolean {
-  if (input.kind === 'file') return inputs.every(({ data }) => data.length === fileInputsMin);
+  if (input.kind === 'file') return inputs.every(({ data }) => data.length === stringLengthBytes);
   return example === undefined && input.kind !== 'text' && input.kind !== 'image';
 }
-
-/** The size of an empty string as an element. */
-const fileInputsMin = 4;
 
 /** Makes the inputs of an item of one text. */
 export function textInputs(text: string): Tensor[] {

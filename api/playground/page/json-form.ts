@@ -1,7 +1,7 @@
 // JSON to score, checked while one types.
 
 import type { Json } from '../../../client/client.js';
-import { isRounded, longNumber, parseExactly } from '../../../shared/exact-json.js';
+import { findRounded } from '../../../shared/exact-json.js';
 import { element, freshId } from './element.js';
 import type { ModelInfo } from './service.js';
 import { type Asking, makeChips } from './text-form.js';
@@ -56,29 +56,12 @@ export function makeJsonForm(model: ModelInfo, { askFor, changed }: Asking): HTM
 function readJson(text: string): { readonly input: Json } | { readonly fault: string } {
   try {
     const input = JSON.parse(text) as Json;
-    const rounded = longNumber.test(` ${text} `) && findRounded(input, parseExactly(` ${text} `));
-    if (!rounded) return { input };
+    const rounded = findRounded(text);
+    if (rounded === undefined) return { input };
     return {
       fault: `Expected numbers that a browser can hold; got ${rounded}. Send it with another client.`,
     };
   } catch (thrown) {
     return { fault: `Expected JSON; ${(thrown as Error).message}.` };
   }
-}
-
-/**
- * Returns the digits of a whole number that was rounded.
- * @param exact the same as parseExactly leaves it
- */
-// biome-ignore lint/suspicious/noExplicitAny: the two have the same form, whatever it is.
-function findRounded(value: any, exact: any): string | undefined {
-  if (typeof value === 'number') {
-    return typeof exact === 'string' && isRounded(exact) ? exact : undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  for (const key of Object.keys(value)) {
-    const found = findRounded(value[key], exact[key]);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
