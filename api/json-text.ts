@@ -11,8 +11,11 @@ export class JsonText {
   }
 }
 
+/** The keys of lists of inputs: ours, and that of V1 of KServe. */
+const lists: readonly string[] = ['inputs', 'instances'];
+
 /**
- * Returns an object with the value of `input`, and each in the list `inputs`, as it was written.
+ * Returns an object with the value of `input`, and each in the list `inputs` or `instances`, as it was written.
  * @param text valid JSON
  * @param value what it says; returned as it is if it is no object
  */
@@ -27,8 +30,8 @@ export function withInputsAsWritten(text: string, value: unknown): unknown {
     }
     // Of a key that is there twice, the last value counts, as in JSON.parse.
     if (key === 'input') written.input = new JsonText(part);
-    if (key === 'inputs' && Array.isArray(written.inputs)) {
-      written.inputs = Array.from(partsOf(part), (each) => new JsonText(each));
+    if (lists.includes(key) && Array.isArray(written[key])) {
+      written[key] = Array.from(partsOf(part), (each) => new JsonText(each));
     }
     key = undefined;
   }

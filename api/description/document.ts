@@ -16,6 +16,7 @@ import { jobPaths, jobsTag } from './jobs.js';
 import { livePaths } from './live.js';
 import { nativePaths, nativeTag } from './native.js';
 import type { Document, SecurityScheme } from './openapi.js';
+import { predictPaths, predictTag } from './predict.js';
 import { referencePaths, referenceTag } from './reference.js';
 import { servicePaths, serviceTag } from './service.js';
 import { sentWebhooks, webhookPaths, webhooksTag } from './webhooks.js';
@@ -28,6 +29,7 @@ export function describe(service: DescribedService, catalogue: DescribedCatalogu
   const paths = {
     ...nativePaths(context),
     ...inferencePaths(context),
+    ...predictPaths(context),
     ...referencePaths(context),
     ...jobPaths(context),
     ...webhookPaths(context),
@@ -49,7 +51,7 @@ export function describe(service: DescribedService, catalogue: DescribedCatalogu
     // Relative to the address of the document, so it also holds behind the prefix of a proxy.
     servers: [{ url: '.', description: 'Where this description comes from.' }],
     security,
-    tags: [nativeTag, inferenceTag, referenceTag, jobsTag, webhooksTag, serviceTag],
+    tags: [nativeTag, inferenceTag, predictTag, referenceTag, jobsTag, webhooksTag, serviceTag],
     paths,
     ...(WEBHOOK_HOSTS.length > 0 && { webhooks: sentWebhooks(context) }),
     components: {

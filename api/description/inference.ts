@@ -189,7 +189,7 @@ function describeModel(
 
 const modelReadySchema = z.object({ name: z.string(), ready: z.boolean() });
 
-function isModelReady(
+export function isModelReady(
   context: Context,
   operationId: string,
   parameters: readonly Parameter[],

@@ -38,6 +38,7 @@ import { makeBodyReaders } from './body/body.js';
 import { makeEntrance } from './gate/entrance.js';
 import type { Entry, Gate } from './gate/gate.js';
 import type { ScoringRoute } from './gate/open-call.js';
+import { isVerb } from './paths.js';
 import { addAdminRoutes } from './routes/admin.js';
 import { addDescriptionRoutes } from './routes/description.js';
 import { addDocsRoutes } from './routes/docs.js';
@@ -49,6 +50,7 @@ import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addPlaygroundRoutes } from './routes/playground.js';
+import { addPredictRoutes, makeScorePredict } from './routes/predict.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { addRepositoryRoutes } from './routes/repository.js';
 import { SeveralInputsRoutes } from './routes/several-inputs.js';
@@ -104,14 +106,12 @@ export function makeApp(parts: {
     lineBytesMax: configuration.BODY_BYTES_MAX,
     pauseMsMax: configuration.REQUEST_MS_MAX,
   });
+  const tensorLimits = { jsonBytesMax: configuration.TENSOR_JSON_BYTES_MAX };
   const scores = {
     native: makeScoreNative({ ...parts, severalInputs, readAny }),
     reference: makeScoreReference({ ...parts, readJson }),
-    inference: makeScoreInference({
-      ...parts,
-      readBytes,
-      jsonBytesMax: configuration.TENSOR_JSON_BYTES_MAX,
-    }),
+    inference: makeScoreInference({ ...parts, ...tensorLimits, readBytes }),
+    predict: makeScorePredict({ ...parts, ...tensorLimits, readBytes, severalInputs }),
   };
   /** Answers a request that has no answer yet: with its job, or with an error. */
   const answerLate = (thrown: unknown, response: Response) => {
@@ -135,6 +135,7 @@ export function makeApp(parts: {
   addPlaygroundRoutes(app, parts);
   addHealthRoutes(app, parts);
   addRepositoryRoutes(app, parts);
+  addPredictRoutes(app, { ...parts, score: scores.predict });
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, {
     ...parts,
@@ -185,14 +186,11 @@ export function makeApp(parts: {
   };
 }
 
-/** An address of V1 of KServe and TensorFlow Serving, whose clients mistake our /v1 for theirs. */
-const otherV1 = /^\/v1\/models\/[^/]+(?:\/versions\/[^/]+)?:\w+$/;
-
 const notFound: RequestHandler = (request) => {
   const addresses =
     'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models, GET /docs';
-  const advice = otherV1.test(request.path)
-    ? 'V1 of KServe and TensorFlow Serving is not served. Send {"inputs": […]} to POST /v1/models/{model}/score, or see GET /docs/migrating'
+  const advice = isVerb(request.path)
+    ? 'Of V1 of KServe and TensorFlow Serving, only POST /v1/models/{model}:predict is served. See GET /docs/migrating'
     : `Try ${addresses}`;
   throw new ScorelineError(
     'not_found',

@@ -26,9 +26,29 @@ export function isForStrangers(path: string): boolean {
   return path.startsWith('/docs/') && !describingPaths.has(path);
 }
 
-/** Whether a path belongs to the Open Inference Protocol, which has a form of errors of its own. */
+/**
+ * Whether a path belongs to the Open Inference Protocol, or to V1 of KServe and TensorFlow Serving. Both have a form of
+ * errors of their own.
+ */
 export function isInference(path: string): boolean {
-  return path === '/v2' || path.startsWith('/v2/');
+  return path === '/v2' || path.startsWith('/v2/') || isVerb(path) || readyAddress.test(path);
+}
+
+/** The address at which V1 of KServe says whether a model is ready. */
+export const readyAddress = /^\/v1\/models\/(?<model>[^/:]+)$/;
+
+/** The address at which V1 of KServe and TensorFlow Serving scores. Some clients encode the colon. */
+export const predictAddress =
+  /^\/v1\/models\/(?<model>[^/]+?)(?:\/versions\/(?<version>[^/]+?))?(?::|%3A)predict$/i;
+
+/** Whether a path is one that V1 has for a model, of which only `:predict` is served. */
+export function isVerb(path: string): boolean {
+  return /^\/v1\/models\/[^/]+(?:\/versions\/[^/]+)?(?::|%3A)\w+$/i.test(path);
+}
+
+/** Whether a path is that at which V1 scores. */
+export function isPredict(path: string): boolean {
+  return predictAddress.test(path);
 }
 
 /** Whether a path is for operators, who look at it in a browser. */

@@ -90,6 +90,7 @@ function patternOf(path: string): string {
   const route = routeOf(path);
   if (route === 'reference') return '/score';
   const version = path.includes('/versions/') ? '/versions/{version}' : '';
+  if (route === 'predict') return `/v1/models/{model}${version}:predict`;
   return route === 'inference'
     ? `/v2/models/{model}${version}/infer`
     : `/v1/models/{model}${version}/score`;

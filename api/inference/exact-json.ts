@@ -12,14 +12,22 @@ const listBytesMin = 6;
  * @throws SyntaxError; ScorelineError `body_too_large`
  */
 export function parseInferJson(text: string): unknown {
-  const parts = Math.max(bodyBounds.parts, Math.floor(text.length / listBytesMin));
-  const request = parseJson(text, { parts, commas: Number.POSITIVE_INFINITY });
+  const request = parseLists(text);
   if (!longNumber.test(text)) return request;
   const inputs = inputsOf(request);
   for (const [at, exact] of inputsOf(parseExactly(text)).entries()) {
     if (/^U?INT64$/.test(String(exact?.datatype))) inputs[at].data = exact.data;
   }
   return request;
+}
+
+/**
+ * Parses JSON in which the numbers of tensors may be.
+ * @throws SyntaxError; ScorelineError `body_too_large`
+ */
+export function parseLists(text: string): unknown {
+  const parts = Math.max(bodyBounds.parts, Math.floor(text.length / listBytesMin));
+  return parseJson(text, { parts, commas: Number.POSITIVE_INFINITY });
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: nothing is known of the request yet.

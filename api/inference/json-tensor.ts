@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { ScorelineError } from '../../shared/errors.js';
 import { halfToNumber } from '../../shared/tensors/half.js';
 import {
+  countElements,
   type Datatype,
   decodeStrings,
   elementBytes,
@@ -38,7 +39,8 @@ export function checkListed(
   );
 }
 
-function countListed(
+/** Returns how many numbers tensors have. The characters of eight bytes of texts count as one. */
+export function countListed(
   outputs: readonly { readonly datatype: Datatype; readonly bytes: number }[],
 ): number {
   const counts = outputs.map(({ datatype, bytes }) => bytes / (elementBytes[datatype] ?? 8));
@@ -46,22 +48,55 @@ function countListed(
 }
 
 /**
- * Writes the lists of numbers in an answer for `toJson`, slice by slice, so others are answered meanwhile. Does nothing
- * if they are few, or more than `checkListed` allows. Run it as a stage
- * of the call: then the call keeps its permit, so no more answers wait here than may be in flight.
+ * Writes the lists of numbers in an answer for `toJson`, if they are many.
  * @throws ScorelineError `client_closed` if the client is gone meanwhile
  */
 export async function listAhead(
   call: Pick<Call, 'hasDeparted'>,
   tensors: readonly Tensor[],
 ): Promise<void> {
-  const writing = { call, left: countListed(sizesOf(tensors)) };
-  if (writing.left <= sliceElements || writing.left > listedMax) return;
+  const count = countListed(sizesOf(tensors));
+  if (count > sliceElements && count <= listedMax) await inTurns(call, count, writeAhead(tensors));
+}
+
+/**
+ * Writes an answer slice by slice, so others are answered meanwhile. Run it as a stage of the call: then the call keeps
+ * its permit, so no more answers wait here than may be in flight.
+ * @param count how many numbers the answer has
+ * @param write yields how many it has written
+ * @throws ScorelineError `client_closed` if the client is gone meanwhile
+ */
+export async function inTurns<T>(
+  call: Pick<Call, 'hasDeparted'>,
+  count: number,
+  write: Generator<number, T>,
+): Promise<T> {
+  if (count <= sliceElements) return inOneGo(write);
+  const writing = { call, left: count };
   underWay.add(writing);
+  /** How many numbers may still be written in this turn. */
+  let room = 0;
   try {
-    await writeAhead(tensors, writing);
+    for (;;) {
+      if (room <= 0) {
+        await turnOf(writing);
+        room = sliceElements;
+      }
+      const { done, value } = write.next();
+      if (done) return value;
+      room -= value;
+      writing.left -= value;
+    }
   } finally {
     underWay.delete(writing);
+  }
+}
+
+/** Writes an answer without a pause. */
+export function inOneGo<T>(write: Generator<number, T>): T {
+  for (;;) {
+    const { done, value } = write.next();
+    if (done) return value;
   }
 }
 
@@ -86,26 +121,54 @@ async function turnOf(writing: Writing): Promise<void> {
   } while ([...underWay].some(isLater));
 }
 
-async function writeAhead(tensors: readonly Tensor[], writing: Writing): Promise<void> {
-  /** How many numbers may still be written in this turn. */
-  let room = 0;
+function* writeAhead(tensors: readonly Tensor[]): Generator<number, void> {
   for (const { datatype, data } of tensors) {
-    const size = elementBytes[datatype];
-    if (size === undefined) continue;
-    const slices: string[] = [];
-    for (let at = 0; at < data.byteLength; at += sliceElements * size) {
-      if (room <= 0) {
-        await turnOf(writing);
-        room = sliceElements;
-      }
-      const slice = data.subarray(at, at + sliceElements * size);
-      slices.push(toJson(datatype, slice));
-      const written = slice.byteLength / size;
-      room -= written;
-      writing.left -= written;
+    if (datatype === 'BYTES') continue;
+    const lists: string[] = [];
+    for (const slice of slicesOf(datatype, data)) {
+      lists.push(toJson(datatype, slice));
+      yield slice.byteLength / (elementBytes[datatype] as number);
     }
-    listsAhead.set(data, slices.join());
+    listsAhead.set(data, lists.join());
   }
+}
+
+/** Cuts the data of a tensor of numbers into what is written at a time. */
+function* slicesOf(datatype: Datatype, data: Uint8Array): Generator<Uint8Array> {
+  const bytes = sliceElements * (elementBytes[datatype] as number);
+  for (let at = 0; at < data.byteLength; at += bytes) yield data.subarray(at, at + bytes);
+}
+
+/**
+ * Writes a tensor as JSON whose lists are nested as its shape says. Yields how many elements it has written.
+ * @throws ScorelineError `tensor_invalid` if it has texts that are not UTF-8
+ */
+export function* writeNested({ datatype, shape, data }: Tensor): Generator<number, string> {
+  /** How many elements a list has at each depth. */
+  const lengths = shape.map((_, depth) => countElements(shape.slice(depth)));
+  if (lengths.includes(0)) return JSON.stringify(emptyLists(shape));
+  const isEdge = (element: number) => lengths.filter((length) => element % length === 0).length;
+  const written: string[] = [];
+  let at = 0;
+  for (const slice of datatype === 'BYTES' ? [data] : slicesOf(datatype, data)) {
+    const elements = elementsOf(datatype, slice);
+    for (const element of elements) {
+      const begin = `${at > 0 ? ',' : ''}${'['.repeat(isEdge(at))}`;
+      at++;
+      written.push(begin, element, ']'.repeat(isEdge(at)));
+    }
+    yield elements.length;
+  }
+  return written.join('');
+}
+
+function elementsOf(datatype: Datatype, data: Uint8Array): string[] {
+  if (datatype === 'BYTES') return readStrings(data).map((text) => JSON.stringify(text));
+  return toJson(datatype, data).split(',');
+}
+
+function emptyLists([size, ...inner]: readonly number[]): unknown[] {
+  return size ? Array.from({ length: size }, () => emptyLists(inner)) : [];
 }
 
 /** Returns what `checkListed` takes. */

@@ -7,7 +7,9 @@ import { problemOf, ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
 import { writeInferResponse } from '../inference/infer-response.js';
-import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
+import { inOneGo } from '../inference/json-tensor.js';
+import { writePrediction } from '../inference/predict-response.js';
+import { writeNativeAnswer, writePredictions, writeReferenceAnswer } from '../kinds/answers.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import { totalMs } from '../statistics.js';
 import { describeWebhook, type Webhook } from '../webhooks/webhook.js';
@@ -78,8 +80,12 @@ export function writeResult(
     const ms = Math.max(...replies.map(({ timing }) => totalMs(timing)));
     return writeReferenceAnswer(kinds, model, { replies, names: form.names, ms });
   }
-  const outputs = form.outputs.map((output) => ({ ...output, isBinary: false }));
   const items = replies.map((reply) => reply.outputs);
+  if (form.route === 'predict') {
+    if (form.outputs.length === 0) return writePredictions(kinds, model, replies);
+    return inOneGo(writePrediction(model, form, items));
+  }
+  const outputs = form.outputs.map((output) => ({ ...output, isBinary: false }));
   return writeInferResponse(model, { id: form.id, outputs }, items).json;
 }
 

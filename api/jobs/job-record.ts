@@ -20,6 +20,12 @@ const formSchema = z.discriminatedUnion('route', [
     id: z.string().optional(),
     outputs: z.array(z.object({ name: z.string(), classes: z.number() })),
   }),
+  z.object({
+    route: z.literal('predict'),
+    /** The names of the tensors in the answer; none if it has what a program returned. */
+    outputs: z.array(z.string()),
+    isColumnar: z.boolean(),
+  }),
 ]);
 
 const recordSchema = z.object({

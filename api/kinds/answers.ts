@@ -7,6 +7,7 @@ import { isKnown } from '../../shared/tensors/scores.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { ScoredReply, Timing } from '../../shared/wire/reply.js';
 import { checkListed, sizesOf } from '../inference/json-tensor.js';
+import { readJson } from './json.js';
 import { type InputKinds, kindsOf, outputKinds } from './kinds.js';
 
 /**
@@ -66,6 +67,22 @@ function writeHeads({ heads }: Model, { outputs }: ScoredReply): string {
     return `${JSON.stringify(head.name)}:${predictions}`;
   });
   return `{${answers.join()}}`;
+}
+
+/** Writes the answer of V1 of KServe to inputs: what a program has returned for each, or what it predicts. */
+export function writePredictions(
+  kinds: InputKinds,
+  model: Model,
+  replies: readonly ScoredReply[],
+): string {
+  const { output } = kindsOf(kinds, model);
+  const isJson = model.manifest.output.kind === 'json';
+  const predictions = replies.map((reply) =>
+    isJson
+      ? readJson(reply.outputs)
+      : output.writePredictions(answered(model, reply), model.labels),
+  );
+  return `{"predictions":[${predictions.join()}]}`;
 }
 
 /**

@@ -14,7 +14,13 @@ const noModel: ModelLabels = { model: '', version: '' };
 /** The labels of a request to a model that is here and cannot be served. */
 const unserved = (model: string): ModelLabels => ({ model, version: '' });
 /** The routes of requests that are to be scored. */
-export const scoringRoutes: readonly string[] = ['reference', 'native', 'inference', 'grpc'];
+export const scoringRoutes: readonly string[] = [
+  'reference',
+  'native',
+  'inference',
+  'predict',
+  'grpc',
+];
 const refusals: ReadonlySet<string> = new Set(refusalCodes);
 
 export function makeRequestMetrics(

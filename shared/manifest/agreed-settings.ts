@@ -19,6 +19,8 @@ const unrelated: ReadonlySet<string> = new Set([
   'slo',
   'example',
   'samples',
+  // Only the API looks at it, and workers answer with any output.
+  'predict',
 ]);
 
 /**

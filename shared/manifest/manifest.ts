@@ -234,6 +234,12 @@ const wholeManifestSchema = z.strictObject({
     .describe(
       'The inputs and outputs of the network, as clients of the Open Inference Protocol see them. Required with the kinds `table` and `tensors`. `npm run models -- check NAME` prints the lines.',
     ),
+  predict: z
+    .string()
+    .optional()
+    .describe(
+      'The output of the network that `POST /v1/models/NAME:predict` answers with, such as the label of a class. If unset, all of them.',
+    ),
   batch: z
     .preprocess((value) => (value === 'none' ? { max: 1, dimension: 'none' } : value), batchSchema)
     .prefault({ max: 32 })
@@ -356,6 +362,11 @@ export const manifestSchema = z
       context.addIssue({ code: 'custom', path, message: fault.message });
     }
   })
+  .refine(
+    ({ predict, network }) =>
+      predict === undefined || network?.outputs.some(({ name }) => name === predict),
+    { path: ['predict'], message: 'expected the name of an output that network declares' },
+  )
   .refine(({ slo, deadlineMs }) => (slo?.latencyMs ?? 0) <= deadlineMs, {
     path: ['slo', 'latencyMs'],
     message: 'expected at most deadlineMs, at which a request ends',

@@ -48,6 +48,22 @@ async def check_rest():
     await client.close()
 
 
+async def check_v1():
+    client = InferenceRESTClient(RESTConfig(protocol="v1", retries=3, timeout=60))
+    assert await client.is_model_ready(url, "breast-cancer")
+    rows = [[0.0] * 30, [1000.0] * 30]
+    answer = await client.infer(url, {"instances": rows}, model_name="breast-cancer")
+    labels = answer["predictions"]
+    assert len(labels) == 2 and set(labels) <= {0, 1}, answer
+    try:
+        await client.infer(url, {"instances": [[0.0]]}, model_name="breast-cancer")
+    except Exception as error:
+        assert "400" in str(error), error
+    else:
+        raise AssertionError("expected 400")
+    await client.close()
+
+
 async def check_grpc():
     async with InferenceGRPCClient(address) as client:
         assert await client.is_server_live()
@@ -58,5 +74,6 @@ async def check_grpc():
 
 
 asyncio.run(check_rest())
+asyncio.run(check_v1())
 asyncio.run(check_grpc())
 print("all checks passed")

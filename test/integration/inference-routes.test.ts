@@ -88,6 +88,12 @@ describe('an error on a route of the protocol', () => {
     ['POST', '/v2/models/tensors', 'method_not_allowed', 405],
     ['GET', '/v2/somewhere', 'not_found', 404],
     ['GET', '/v2/models/text', 'network_undeclared', 404],
+    ['GET', '/v1/models/none', 'model_not_found', 404],
+    ['GET', '/v1/models/tensors:predict', 'method_not_allowed', 405],
+    ['POST', '/v1/models/none:predict', 'model_not_found', 404],
+    ['POST', '/v1/models/tensors/versions/7:predict', 'model_not_found', 404],
+    ['POST', '/v1/models/tensors:predict', 'invalid_json', 400],
+    ['POST', '/v1/models/tensors:predict?deadlineMs=soon', 'deadline_invalid', 400],
     ['POST', path, 'input_missing', 400],
     ['POST', `${path}?deadlineMs=soon`, 'deadline_invalid', 400],
     ['POST', `${path}?deadlineMs=1000&deadlineMs=9000`, 'deadline_invalid', 400],
@@ -99,6 +105,15 @@ describe('an error on a route of the protocol', () => {
     expect(answer).toMatchObject({ status, body: { code, status } });
     expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
     expect(answer.body.error).toMatch(/\.$/);
+  });
+
+  test('names the addresses of V1 that are there', async () => {
+    const scene = await open();
+    for (const verb of ['classify', 'explain']) {
+      const answer = await post(`${scene.url}/v1/models/tensors:${verb}`, { instances: [1] });
+      expect(answer).toMatchObject({ status: 404, body: { code: 'not_found' } });
+      expect(answer.body.error).toContain('only POST /v1/models/{model}:predict is served');
+    }
   });
 
   test('is a problem document elsewhere', async () => {
@@ -193,6 +208,47 @@ describe('a body', () => {
     const scene = await open({ configuration: { BODY_BYTES_MAX: 1024 } });
     const answer = await ask(scene.url + path, { method: 'POST', body: 'x'.repeat(2000) });
     expect(answer).toMatchObject({ status: 413, body: { code: 'body_too_large' } });
+  });
+});
+
+describe('V1 of KServe and TensorFlow Serving', () => {
+  const instances = Array.from({ length: 10 }, (_, at) => [at, 0.5]);
+
+  test.each(['tensors:predict', 'tensors%3Apredict', 'tensors/versions/1:predict'])(
+    'has its rows scored: %s',
+    async (address) => {
+      const seen: number[] = [];
+      const scene = await open({
+        models: [makeSampleModel({ ...manifest, batch: { max: 4 } })],
+        submit: (submission) => {
+          seen.push(...submission.items.map(({ id }) => rowsOfItem(id)));
+          return submit(submission);
+        },
+      });
+      // Without a Content-Type of JSON, as in the examples of these servers.
+      const body = JSON.stringify({ instances });
+      const answer = await ask(`${scene.url}/v1/models/${address}`, { method: 'POST', body });
+      expect(answer).toMatchObject({ status: 200, body: { predictions: instances } });
+      expect(answer.headers.get('server-timing')).toMatch(/^queue;dur=/);
+      expect(seen).toEqual([4, 4, 2]);
+    },
+  );
+
+  test('gives each row of a text or picture without a network to its model', async () => {
+    const scene = await open();
+    const { body, status } = await post(`${scene.url}/v1/models/text:predict`, {
+      inputs: ['one'],
+    });
+    expect({ status, code: body.code }).toEqual({ status: 400, code: 'input_invalid' });
+    expect(body.error).toContain('Expected "instances", a list of inputs');
+  });
+
+  test('is told whether a model is ready', async () => {
+    const scene = await open();
+    expect(await ask(`${scene.url}/v1/models/tensors`)).toMatchObject({
+      status: 200,
+      body: { name: 'tensors', ready: true },
+    });
   });
 });
 

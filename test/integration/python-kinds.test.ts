@@ -167,6 +167,21 @@ describe.skipIf(!hasPython)('programs of JSON and files (needs Python 3.11)', ()
     expect(body).toMatchObject(answerOf(JSON.parse(input), type));
   });
 
+  test('clients of V1 get what the program returns for each instance', async () => {
+    const instances = '[{"a": 1.0}, [9007199254740993], "text"]';
+    const response = await fetch(`${service.url}/v1/models/echo:predict`, {
+      method: 'POST',
+      body: `{"instances": ${instances}}`,
+    });
+    const rest = '"half": 0.5, "row": [0, 1]';
+    expect((await response.text()).replaceAll(' ', '')).toBe(
+      `{"predictions":[{"got":{"a":1.0},"type":"dict",${rest}},{"got":[9007199254740993],"type":"list",${rest}},{"got":"text","type":"str",${rest}}]}`.replaceAll(
+        ' ',
+        '',
+      ),
+    );
+  });
+
   test('numbers arrive as they were written, by each way', async () => {
     const input = '[9007199254740993, 1.0, -0, 18446744073709551617]';
     const expected = '"got":[9007199254740993,1.0,0,18446744073709551617],"type":"list"';

@@ -230,6 +230,9 @@ group('the document', () => {
       '/v1/models/sample/score',
       '/v1/models/sample/versions/1/score',
       '/v1/models/sample/versions/2/score',
+      '/v1/models/sample:predict',
+      '/v1/models/sample/versions/1:predict',
+      '/v1/models/sample/versions/2:predict',
     ]);
   });
 

@@ -18,7 +18,7 @@ import { type Given, readDeadlineAt } from '../parameters/parameters.js';
 import { readPreferences } from '../parameters/preferences.js';
 import { readPriority } from '../parameters/priority.js';
 import { readWebhookUrl } from '../parameters/webhook-url.js';
-import { isInference } from '../paths.js';
+import { isInference, isPredict, predictAddress } from '../paths.js';
 import type { GatedRequest } from './gated-request.js';
 
 const referencePath = '/score';
@@ -26,16 +26,17 @@ const address =
   /^\/(?:v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score|v2\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?infer)$/;
 
 /** The routes that score. */
-export type ScoringRoute = 'native' | 'reference' | 'inference';
+export type ScoringRoute = 'native' | 'reference' | 'inference' | 'predict';
 
 /** Whether requests to a path score, if there is the model that it names. */
 export function mayScore(path: string): boolean {
-  return path === referencePath || address.test(path);
+  return path === referencePath || address.test(path) || isPredict(path);
 }
 
 /** Returns the route of a path at which `modelsAt` has found models. */
 export function routeOf(path: string): ScoringRoute {
   if (path === referencePath) return 'reference';
+  if (isPredict(path)) return 'predict';
   return isInference(path) ? 'inference' : 'native';
 }
 
@@ -64,15 +65,16 @@ export function modelsAt(
   const catalogue = catalogueOf(caller, registry);
   const isReference = path === referencePath;
   if (isReference && query.model === undefined) return routeToAny(catalogue, read);
-  const [, ...names] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
+  const found = address.exec(path) ?? predictAddress.exec(path) ?? [];
+  const [, ...names] = isReference ? ['', String(query.model)] : found;
   const name = names[0] ?? names[2];
   const version = names[1] ?? names[3];
   const { models, latest } = catalogue;
-  const found = (version === undefined ? latest : models).find(
-    (model) => model.name === name && (version ?? model.version) === model.version,
+  const model = (version === undefined ? latest : models).find(
+    (each) => each.name === name && (version ?? each.version) === each.version,
   );
-  if (!found) return [];
-  return [version === undefined ? chosen(catalogue, found, read) : found];
+  if (!model) return [];
+  return [version === undefined ? chosen(catalogue, model, read) : model];
 }
 
 /**

@@ -59,7 +59,7 @@ export function makeScoreInference(options: {
 }
 
 /** The protocol has no place for the timing in its answer. */
-function writeTiming({ queueMs, batchMs, computeMs, batchSize }: Timing): string {
+export function writeTiming({ queueMs, batchMs, computeMs, batchSize }: Timing): string {
   const [queue, batch, run] = [queueMs, batchMs, computeMs].map((ms) => Math.round(ms * 1e3) / 1e3);
   return `queue;dur=${queue}, batch;dur=${batch};desc=${batchSize}, run;dur=${run}`;
 }
@@ -88,7 +88,7 @@ function readJsonBytes({ headers }: IncomingMessage, bodyBytes: number): number 
 }
 
 /** Parsing numbers takes 8 to 70 ms for each MB, and meanwhile nobody else is served. */
-function tooMuchJson(bytes: number, bytesMax: number): ScorelineError {
+export function tooMuchJson(bytes: number, bytesMax: number): ScorelineError {
   return new ScorelineError(
     'body_too_large',
     `Expected at most ${bytesMax} bytes of JSON; got ${bytes}. Send large tensors as binary data behind the JSON: binary_data_size on the input, and the header ${jsonBytesHeader}.`,

@@ -1,6 +1,7 @@
 // Writes the manifest of a model that is added, with a comment for each guess that its owner should look at.
 
 import path from 'node:path';
+import { isFloats } from '../../../shared/tensors/network.js';
 import { declareNetwork } from '../../../worker/batch/declared.js';
 import type { Values } from '../../../worker/engine/engine.js';
 import type { Guess } from '../guess.js';
@@ -58,6 +59,7 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
         ]
       : []),
     declareNetwork(values),
+    ...formatPredict(values, answer),
     ...(batch === 'none' ? [noBatchRemark] : batch ? [fixedRemark] : []),
     ...Object.entries(others)
       .filter(([key]) => key !== 'description')
@@ -72,6 +74,18 @@ const fixedRemark = '# The file fixes the first dimension, so inputs are scored 
 
 const noBatchRemark =
   '# Not every input and output has a first dimension that counts inputs, so requests are scored one by one.';
+
+/** A classifier of scikit-learn and its like has an output with the best label of each row. */
+function formatPredict({ outputs }: Values, { kind }: Section): string[] {
+  const label = outputs.find(
+    (output) => /label$/i.test(output.name) && !isFloats(output) && output.shape.length < 2,
+  );
+  if (kind !== 'classification' || !label) return [];
+  return [
+    '# What POST /v1/models/NAME:predict answers with, as KServe does.',
+    `predict: ${flow(label.name)}`,
+  ];
+}
 
 /** Shows the form of an example. */
 function formOfExample(input: Section, answer: Section): string {

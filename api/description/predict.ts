@@ -1,0 +1,170 @@
+// The operations of V1 of KServe and TensorFlow Serving.
+
+import { z } from 'zod';
+import type { ErrorCode } from '../../shared/errors.js';
+import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
+import type { Model } from '../../shared/registry/models.js';
+import { isOpen } from '../../shared/tensors/network.js';
+import { elementSchemas } from '../inference/element-schema.js';
+import { kindsOf } from '../kinds/kinds.js';
+import type { Context } from './context.js';
+import { isModelReady } from './inference.js';
+import type { Paths } from './openapi.js';
+import {
+  accepted,
+  inPath,
+  type OperationOf,
+  partName,
+  scoredHeaders,
+  scoringCodes,
+  scoringParameters,
+  scoringPaths,
+} from './scoring.js';
+
+export const predictTag = {
+  name: 'V1',
+  description:
+    'For clients of V1 of KServe and TensorFlow Serving, without changes to them: a value for each row.',
+};
+
+const tags = [predictTag.name];
+
+export function predictPaths(context: Context): Paths {
+  const names = context.catalogue.latest.map(({ name }) => name);
+  const model = inPath('model', 'The name of the model.', names);
+  return {
+    '/v1/models/{model}': { get: { ...isModelReady(context, 'isModelReadyV1', [model]), tags } },
+    ...scoringPaths(context, ['/v1/models', ':predict'], (each) => predict(context, each)),
+  };
+}
+
+function predict(context: Context, model: Model | undefined): OperationOf {
+  const { parts, problemsOf } = context;
+  const { request, response, codes } = formsOf(context, model);
+  const body = parts.schema(partName('PredictRequest', model), request);
+  const answer = parts.schema(partName('PredictResponse', model), response);
+  const all = [...scoringCodes(context), ...codes];
+  const kind = model?.manifest.network ? 'tensors' : (model?.manifest.input.kind ?? 'any');
+  return ({ suffix, parameters }) => ({
+    operationId: `predict${suffix}`,
+    summary: model ? `Predict with ${model.name}` : 'Predict',
+    description:
+      'The values of each row in, and those of its outputs out. With `inputs` in place of `instances`, both have a list for each input and output. Bytes may be `{"b64": "…"}`.',
+    tags,
+    parameters: [...parameters, ...scoringParameters(context)],
+    requestBody: { required: true, content: { 'application/json': { schema: body } } },
+    responses: {
+      200: {
+        description: 'A value for each row, in their order.',
+        headers: scoredHeaders(context),
+        content: { 'application/json': { schema: answer } },
+      },
+      ...accepted(context),
+      ...problemsOf(`${kind}Predict`, 'inference', all),
+    },
+  });
+}
+
+interface Forms {
+  readonly request: z.ZodType;
+  readonly response: z.ZodType;
+  readonly codes: readonly ErrorCode[];
+}
+
+function formsOf(context: Context, model: Model | undefined): Forms {
+  const { kinds, rowsMax } = context;
+  if (!model) {
+    const codes = Object.values(kinds).flatMap((kind) => kind.codes);
+    return { ...formsWith(anyValue, anyValue), codes: [...tensorCodes, ...codes] };
+  }
+  const { manifest } = model;
+  if (manifest.network) {
+    const { network, predict, batch } = manifest;
+    const hasRows = batch.dimension === 'first';
+    return { ...formsOfNetwork(network, { predict, rowsMax, hasRows }), codes: tensorCodes };
+  }
+  const { input, output } = kindsOf(kinds, model);
+  const { predictions, codes } = output.form;
+  const instances = z.array(input.describe(model).one).min(1);
+  return {
+    request: z.object({ instances }),
+    response: z.object({
+      predictions: z.array(manifest.output.kind === 'json' ? anyValue : predictions),
+    }),
+    codes: [...input.codes, ...codes],
+  };
+}
+
+const tensorCodes = ['tensor_invalid', 'inputs_refused', 'text_too_long'] as const;
+const anyValue = z.unknown();
+
+/** @param value of a row; those of `inputs` and `outputs` are lists of them, or of any form */
+function formsWith(value: z.ZodType, answer: z.ZodType) {
+  return {
+    request: z.union([
+      z.object({ instances: z.array(value).min(1) }),
+      z.object({ inputs: anyValue }),
+    ]),
+    response: z.union([
+      z.object({ predictions: z.array(answer) }),
+      z.object({ outputs: anyValue }),
+    ]),
+  };
+}
+
+/** Describes requests to a network and their answers. The reader takes bytes in base64, too. */
+export function formsOfNetwork(
+  { inputs, outputs }: Network,
+  {
+    predict,
+    rowsMax,
+    hasRows,
+  }: { predict?: string | undefined; rowsMax: number; hasRows: boolean },
+): Pick<Forms, 'request' | 'response'> {
+  const answered = outputs.filter(({ name }) => name === (predict ?? name));
+  const columns = z.object({ outputs: named(answered, columnOf) });
+  if (!hasRows)
+    return { request: z.object({ inputs: eitherWay(inputs, columnOf) }), response: columns };
+  const rows = z.array(eitherWay(inputs, rowOf)).min(1).max(rowsMax);
+  const asked = eitherWay(inputs, (input) => z.array(rowOf(input)).min(1).max(rowsMax));
+  return {
+    request: z.union([z.object({ instances: rows }), z.object({ inputs: asked })]),
+    response: z.union([z.object({ predictions: z.array(named(answered, rowOf)) }), columns]),
+  };
+}
+
+type Describe = (tensor: DeclaredTensor) => z.ZodType;
+
+/** A network with one input takes its values with and without the name. */
+function eitherWay(tensors: readonly DeclaredTensor[], describe: Describe): z.ZodType {
+  const byName = namesOf(tensors, describe);
+  return tensors.length === 1 ? z.union([named(tensors, describe), byName]) : byName;
+}
+
+function named(tensors: readonly DeclaredTensor[], describe: Describe): z.ZodType {
+  const [only, ...others] = tensors;
+  return only && others.length === 0 ? describe(only) : namesOf(tensors, describe);
+}
+
+function namesOf(tensors: readonly DeclaredTensor[], describe: Describe): z.ZodType {
+  return z.object(Object.fromEntries(tensors.map((tensor) => [tensor.name, describe(tensor)])));
+}
+
+/** The first of the dimensions counts rows. */
+function rowOf({ datatype, shape }: DeclaredTensor): z.ZodType {
+  return listsOf(elementSchemas[datatype], shape.slice(1));
+}
+
+function columnOf({ datatype, shape }: DeclaredTensor): z.ZodType {
+  return listsOf(elementSchemas[datatype], shape);
+}
+
+function listsOf(element: z.ZodType, shape: DeclaredTensor['shape']): z.ZodType {
+  const nested = shape.reduceRight<z.ZodType>(
+    (inner, size) => (isOpen(size) ? z.array(inner) : z.array(inner).length(size as number)),
+    element,
+  );
+  // Lists of one element are not needed.
+  const isOne = shape.length > 0 && shape.every((size) => size === 1);
+  return isOne ? z.union([element, nested]) : nested;
+}

@@ -1,0 +1,176 @@
+// The request of V1 of KServe and TensorFlow Serving: a JSON object with `instances`, a value for each row, or with
+// `inputs`, the values of all rows for each input of the network. It becomes a request of the Open Inference Protocol, and
+// is checked as such.
+
+import { ScorelineError } from '../../shared/errors.js';
+import { longNumber, parseExactly } from '../../shared/exact-json.js';
+import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
+import type { Model } from '../../shared/registry/models.js';
+import { shown } from '../../shared/shown.js';
+import { fromJson } from '../../shared/tensors/json-elements.js';
+import { showName, showValue } from '../../shared/tensors/network.js';
+import {
+  checkInferRequest,
+  type GivenInput,
+  type InferRequest,
+  networkOf,
+  tensorInvalid,
+} from './infer-request.js';
+
+/** The values of a request: those of each row, or those of each input. */
+type Values = { readonly instances: readonly unknown[] } | { readonly inputs: unknown };
+
+export interface PredictRequest {
+  readonly asked: InferRequest;
+  /** Whether the answer has a list for each output in place of a value for each row. */
+  readonly isColumnar: boolean;
+}
+
+/**
+ * Reads a request to a model whose network the manifest declares.
+ * @param value the parsed JSON
+ * @param text the JSON itself, in which no long whole number is rounded
+ * @throws ScorelineError as `readValues`; `tensor_invalid`, and the errors of `checkInferRequest`
+ */
+export function readPredictRequest(
+  value: unknown,
+  text: string,
+  limits: { model: Model; rowsMax: number },
+): PredictRequest {
+  const { model } = limits;
+  const network = networkOf(model);
+  const values = readValues(value);
+  const isColumnar = 'inputs' in values;
+  if (!isColumnar && model.manifest.batch.dimension === 'none') throw noRows(model);
+  const columns = columnsOf(values, network);
+  const isExact = !longNumber.test(text);
+  const exact = isExact ? columns : columnsOf(readValues(parseExactly(text)), network);
+  const inputs = network.inputs.map((declared) => {
+    const { name, datatype } = declared;
+    return inputOf(declared, (/^U?INT64$/.test(datatype) ? exact : columns)[name]);
+  });
+  const { predict } = model.manifest;
+  const outputs = predict === undefined ? [] : [{ name: predict, parameters: {} }];
+  const given = { id: undefined, parameters: {}, inputs, outputs, isBinary: false };
+  return { asked: checkInferRequest(given, limits), isColumnar };
+}
+
+/**
+ * Returns the values of a request.
+ * @throws ScorelineError `input_missing`, `input_invalid`
+ */
+export function readValues(value: unknown): Values {
+  if (!isMap(value)) throw malformed('input_missing', shown(value));
+  const { instances, inputs, signature_name: signature = 'serving_default' } = value;
+  if (signature !== 'serving_default') {
+    throw new ScorelineError(
+      'input_invalid',
+      `Expected no "signature_name", or "serving_default", since models have one signature; got ${shown(signature)}.`,
+    );
+  }
+  if (instances !== undefined && inputs !== undefined) throw malformed('input_invalid', 'both');
+  if (inputs !== undefined) return { inputs };
+  if (Array.isArray(instances) && instances.length > 0) return { instances };
+  if (instances === undefined) throw malformed('input_missing', 'neither');
+  const got = Array.isArray(instances) ? 'an empty list' : shown(instances);
+  throw malformed('input_invalid', `${got} as the instances`);
+}
+
+type Columns = Readonly<Record<string, unknown>>;
+
+/** Returns the values of each input of the network, by name. */
+function columnsOf(values: Values, network: Network): Columns {
+  const [only, ...others] = network.inputs as [DeclaredTensor, ...DeclaredTensor[]];
+  const isSingle = (value: unknown) => others.length === 0 && !isNamed(value);
+  if ('inputs' in values) {
+    const { inputs } = values;
+    if (isSingle(inputs)) return { [only.name]: inputs };
+    return byName(inputs, network, '"inputs"');
+  }
+  const { instances } = values;
+  if (isSingle(instances[0])) return { [only.name]: instances };
+  const rows = instances.map((instance, at) => byName(instance, network, `instance ${at}`));
+  return Object.fromEntries(network.inputs.map(({ name }) => [name, rows.map((row) => row[name])]));
+}
+
+/** Returns an object, once it is known to have the inputs of the network and nothing else. */
+function byName(value: unknown, { inputs }: Network, place: string): Columns {
+  const names = isNamed(value) ? Object.keys(value) : [];
+  const isWhole =
+    names.length === inputs.length && inputs.every(({ name }) => names.includes(name));
+  if (isWhole) return value as Columns;
+  const got =
+    names.length > 0
+      ? names
+          .slice(0, 5)
+          .map((name) => showName(name))
+          .join(', ')
+      : shown(value);
+  throw tensorInvalid(
+    `an object with a value for each of ${inputs.slice(0, 5).map(showValue).join(', ')}${inputs.length > 5 ? ` and ${inputs.length - 5} more` : ''} as ${place}`,
+    got,
+  );
+}
+
+function inputOf(declared: DeclaredTensor, value: unknown): GivenInput {
+  const { name, datatype } = declared;
+  const isBase64 = datatype === 'BYTES' && isBytes(firstOf(value));
+  const data = isBase64 ? unwrapped(value, name) : value;
+  return {
+    ...{ name, datatype, shape: shapeOf(declared, data) },
+    parameters: isBase64 ? { content_type: 'base64' } : {},
+    read: (head) => fromJson(head, data),
+  };
+}
+
+/** Returns the sizes of nested lists, down to the dimensions of the network. A dimension of one element needs no list. */
+function shapeOf({ shape: declared }: DeclaredTensor, value: unknown): number[] {
+  const shape: number[] = [];
+  for (let part = value; shape.length < declared.length && Array.isArray(part); part = part[0]) {
+    shape.push(part.length);
+  }
+  const left = declared.slice(shape.length);
+  return shape.length > 0 && left.every((size) => size === 1)
+    ? [...shape, ...left.map(() => 1)]
+    : shape;
+}
+
+function firstOf(value: unknown): unknown {
+  let first = value;
+  while (Array.isArray(first)) first = first[0];
+  return first;
+}
+
+/** Returns the texts in base64 of lists of bytes. */
+function unwrapped(value: unknown, name: string): unknown {
+  if (Array.isArray(value)) return value.map((each) => unwrapped(each, name));
+  if (isBytes(value)) return value.b64;
+  throw tensorInvalid(`{"b64": "…"} as each element of ${showName(name)}`, shown(value));
+}
+
+/** Whether a value is bytes as clients of V1 send them. */
+function isBytes(value: unknown): value is { b64: unknown } {
+  return isMap(value) && Object.keys(value).length === 1 && 'b64' in value;
+}
+
+function isNamed(value: unknown): value is Columns {
+  return isMap(value) && !isBytes(value);
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function malformed(code: 'input_missing' | 'input_invalid', got: string): ScorelineError {
+  return new ScorelineError(
+    code,
+    `Expected a JSON object with "instances", a list with a value for each row, or with "inputs", the values of each input; got ${got}.`,
+  );
+}
+
+function noRows({ name }: Model): ScorelineError {
+  return new ScorelineError(
+    'input_invalid',
+    `Expected "inputs", the whole tensors of the network, since ${name} has no dimension that counts rows; got "instances".`,
+  );
+}
