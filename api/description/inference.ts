@@ -117,12 +117,7 @@ function formsOf(
   // Where versions share the requests, the answer may come from any of them.
   const isShared = model && catalogue.splits.has(model.name) && own instanceof z.ZodObject;
   const response = isShared ? own.extend({ model_version: z.string() }) : own;
-  const { inputs = [], outputs = [] } = model?.manifest.network ?? {};
-  const used = new Set([...inputs, ...outputs].map(({ datatype }) => datatype));
-  if (outputs.length > 0) used.add('BYTES');
-  for (const datatype of datatypes) {
-    if (used.has(datatype)) parts.schema(`${datatype}Data`, dataSchemas[datatype]);
-  }
+  describeData(parts, model);
   const binary = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } };
   return {
     request: {
@@ -137,6 +132,16 @@ function formsOf(
       ...binary,
     },
   };
+}
+
+/** Describes the data of each datatype that a network has, so requests and answers refer to it. */
+export function describeData(parts: Context['parts'], model: Model | undefined): void {
+  const { inputs = [], outputs = [] } = model?.manifest.network ?? {};
+  const used = new Set([...inputs, ...outputs].map(({ datatype }) => datatype));
+  if (outputs.length > 0) used.add('BYTES');
+  for (const datatype of datatypes) {
+    if (used.has(datatype)) parts.schema(`${datatype}Data`, dataSchemas[datatype]);
+  }
 }
 
 const serverSchema = z.object({

@@ -4,11 +4,12 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
-import { isOpen } from '../../shared/tensors/network.js';
 import { elementSchemas } from '../inference/element-schema.js';
+import { dataSchemas } from '../inference/forms.js';
+import { isOneInRow } from '../inference/predict-request.js';
 import { kindsOf } from '../kinds/kinds.js';
 import type { Context } from './context.js';
-import { isModelReady } from './inference.js';
+import { describeData, isModelReady } from './inference.js';
 import type { Paths } from './openapi.js';
 import {
   accepted,
@@ -40,6 +41,7 @@ export function predictPaths(context: Context): Paths {
 
 function predict(context: Context, model: Model | undefined): OperationOf {
   const { parts, problemsOf } = context;
+  describeData(parts, model);
   const { request, response, codes } = formsOf(context, model);
   const body = parts.schema(partName('PredictRequest', model), request);
   const answer = parts.schema(partName('PredictResponse', model), response);
@@ -125,8 +127,8 @@ export function formsOfNetwork(
   const columns = z.object({ outputs: named(answered, columnOf) });
   if (!hasRows)
     return { request: z.object({ inputs: eitherWay(inputs, columnOf) }), response: columns };
-  const rows = z.array(eitherWay(inputs, rowOf)).min(1).max(rowsMax);
-  const asked = eitherWay(inputs, (input) => z.array(rowOf(input)).min(1).max(rowsMax));
+  const rows = z.array(eitherWay(inputs, rowIn)).min(1).max(rowsMax);
+  const asked = eitherWay(inputs, (input) => z.array(rowIn(input)).min(1).max(rowsMax));
   return {
     request: z.union([z.object({ instances: rows }), z.object({ inputs: asked })]),
     response: z.union([z.object({ predictions: z.array(named(answered, rowOf)) }), columns]),
@@ -147,24 +149,22 @@ function named(tensors: readonly DeclaredTensor[], describe: Describe): z.ZodTyp
 }
 
 function namesOf(tensors: readonly DeclaredTensor[], describe: Describe): z.ZodType {
-  return z.object(Object.fromEntries(tensors.map((tensor) => [tensor.name, describe(tensor)])));
+  return z.strictObject(
+    Object.fromEntries(tensors.map((tensor) => [tensor.name, describe(tensor)])),
+  );
 }
 
 /** The first of the dimensions counts rows. */
 function rowOf({ datatype, shape }: DeclaredTensor): z.ZodType {
-  return listsOf(elementSchemas[datatype], shape.slice(1));
+  return shape.length > 1 ? dataSchemas[datatype] : elementSchemas[datatype];
 }
 
-function columnOf({ datatype, shape }: DeclaredTensor): z.ZodType {
-  return listsOf(elementSchemas[datatype], shape);
+/** A row as it is asked. */
+function rowIn(input: DeclaredTensor): z.ZodType {
+  const row = rowOf(input);
+  return isOneInRow(input) ? z.union([elementSchemas[input.datatype], row]) : row;
 }
 
-function listsOf(element: z.ZodType, shape: DeclaredTensor['shape']): z.ZodType {
-  const nested = shape.reduceRight<z.ZodType>(
-    (inner, size) => (isOpen(size) ? z.array(inner) : z.array(inner).length(size as number)),
-    element,
-  );
-  // Lists of one element are not needed.
-  const isOne = shape.length > 0 && shape.every((size) => size === 1);
-  return isOne ? z.union([element, nested]) : nested;
+function columnOf({ datatype }: DeclaredTensor): z.ZodType {
+  return dataSchemas[datatype];
 }

@@ -80,21 +80,15 @@ type Columns = Readonly<Record<string, unknown>>;
 
 /** Returns the values of each input of the network, by name. */
 function columnsOf(values: Values, network: Network): Columns {
-  const [only, ...others] = network.inputs as [DeclaredTensor, ...DeclaredTensor[]];
-  const isSingle = (value: unknown) => others.length === 0 && !isNamed(value);
-  if ('inputs' in values) {
-    const { inputs } = values;
-    if (isSingle(inputs)) return { [only.name]: inputs };
-    return byName(inputs, network, '"inputs"');
-  }
-  const { instances } = values;
-  if (isSingle(instances[0])) return { [only.name]: instances };
-  const rows = instances.map((instance, at) => byName(instance, network, `instance ${at}`));
+  if ('inputs' in values) return byName(values.inputs, network, '"inputs"');
+  const rows = values.instances.map((each, at) => byName(each, network, `instance ${at}`));
   return Object.fromEntries(network.inputs.map(({ name }) => [name, rows.map((row) => row[name])]));
 }
 
-/** Returns an object, once it is known to have the inputs of the network and nothing else. */
+/** Returns an object with the inputs of the network and nothing else. A value of the only input needs no name. */
 function byName(value: unknown, { inputs }: Network, place: string): Columns {
+  const [only, ...others] = inputs;
+  if (only && others.length === 0 && !isNamed(value)) return { [only.name]: value };
   const names = isNamed(value) ? Object.keys(value) : [];
   const isWhole =
     names.length === inputs.length && inputs.every(({ name }) => names.includes(name));
@@ -115,24 +109,38 @@ function byName(value: unknown, { inputs }: Network, place: string): Columns {
 function inputOf(declared: DeclaredTensor, value: unknown): GivenInput {
   const { name, datatype } = declared;
   const isBase64 = datatype === 'BYTES' && isBytes(firstOf(value));
-  const data = isBase64 ? unwrapped(value, name) : value;
+  const bytes = isBase64 ? unwrapped(value, name) : value;
+  const rows = Array.isArray(bytes) && isOneInRow(declared) ? bytes.map(onlyOf) : undefined;
+  const data = rows ?? bytes;
   return {
-    ...{ name, datatype, shape: shapeOf(declared, data) },
+    ...{ name, datatype },
+    shape: rows ? [rows.length, ...declared.shape.slice(1).map(Number)] : shapeOf(declared, data),
     parameters: isBase64 ? { content_type: 'base64' } : {},
     read: (head) => fromJson(head, data),
   };
 }
 
-/** Returns the sizes of nested lists, down to the dimensions of the network. A dimension of one element needs no list. */
+/** Whether a row has one element in lists, which clients need not write. */
+export function isOneInRow({ shape: [, ...inner] }: DeclaredTensor): boolean {
+  return inner.length > 0 && inner.every((size) => size === 1);
+}
+
+/** Takes an element out of the lists around it. */
+function onlyOf(value: unknown): unknown {
+  let only = value;
+  while (Array.isArray(only) && only.length === 1) only = only[0];
+  return only;
+}
+
+/** Returns the sizes of nested lists, down to the dimensions of the network. Those inside of an empty list are not known. */
 function shapeOf({ shape: declared }: DeclaredTensor, value: unknown): number[] {
   const shape: number[] = [];
   for (let part = value; shape.length < declared.length && Array.isArray(part); part = part[0]) {
     shape.push(part.length);
   }
+  if (shape.at(-1) !== 0) return shape;
   const left = declared.slice(shape.length);
-  return shape.length > 0 && left.every((size) => size === 1)
-    ? [...shape, ...left.map(() => 1)]
-    : shape;
+  return [...shape, ...left.map((size) => (typeof size === 'number' && size > 0 ? size : 0))];
 }
 
 function firstOf(value: unknown): unknown {

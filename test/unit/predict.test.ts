@@ -6,6 +6,7 @@ import { formsOfNetwork } from '../../api/description/predict.js';
 import { inOneGo, writeNested } from '../../api/inference/json-tensor.js';
 import { readPredictRequest } from '../../api/inference/predict-request.js';
 import { writePrediction } from '../../api/inference/predict-response.js';
+import { ScorelineError } from '../../shared/errors.js';
 import { fromJson } from '../../shared/tensors/json-elements.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
@@ -31,6 +32,16 @@ const columns = modelOf([age, city]);
 function read(model: typeof one, body: unknown) {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   return readPredictRequest(JSON.parse(text), text, { model, rowsMax });
+}
+
+function isRead(model: typeof one, body: unknown): boolean {
+  try {
+    read(model, body);
+    return true;
+  } catch (error) {
+    if (error instanceof ScorelineError) return false;
+    throw error;
+  }
 }
 
 const tensorsOf = (model: typeof one, body: unknown) => read(model, body).asked.inputs;
@@ -98,11 +109,10 @@ describe('a request of V1', () => {
     const long = '9007199254740993';
     const rows = [tensor(age, [2, 1], [long, 2]), tensor(city, [2, 1], [long, 'Köln'])];
     const instances = `[{"age": ${long}, "city": "${long}"}, {"city": "Köln", "age": [2]}]`;
-    expect(errorOf(() => tensorsOf(columns, `{"instances": ${instances}}`))).toMatchObject({
-      code: 'tensor_invalid',
-    });
-    const flat = instances.replace('[2]', '2');
-    expect(tensorsOf(columns, `{"instances": ${flat}}`)).toEqual(rows);
+    expect(tensorsOf(columns, `{"instances": ${instances}}`)).toEqual(rows);
+    expect(
+      errorOf(() => tensorsOf(columns, { instances: [{ age: [1, 2], city: 'Köln' }] })).message,
+    ).toContain('Expected 1 elements in "age"');
     // A number is no text, however many digits it has.
     expect(
       errorOf(() => tensorsOf(columns, `{"instances": [{"age": 1, "city": ${long}}]}`)).message,
@@ -150,13 +160,6 @@ describe('a request of V1', () => {
       'tensor_invalid',
       'as instance 0; got "y".',
     ],
-    [
-      'names for some rows',
-      { instances: [{ x: [1, 2] }, [1, 2]] },
-      'tensor_invalid',
-      'as instance 1; got a list.',
-    ],
-    ['names after values', { instances: [[1, 2], { x: [1, 2] }] }, 'tensor_invalid', 'at depth 1'],
     ['too many rows', { instances: Array(9).fill([1, 2]) }, 'too_many_inputs', 'at most 8 rows'],
     ['no value', { instances: [null] }, 'tensor_invalid', 'got "x" of FP32[1].'],
   ])('is refused with %s', (_, body, code, message) => {
@@ -185,7 +188,7 @@ describe('a request of V1', () => {
     expect(inOneGo(writePrediction(whole, form, items))).toBe('{"outputs":[[1,2],[3,4]]}');
   });
 
-  test('is accepted by the description if the reader takes it', () => {
+  test('is described as the reader takes it', () => {
     const size = fc.integer({ min: 1, max: 3 });
     const element = fc.oneof(fc.integer({ min: -3, max: 9 }), fc.constant('NaN'), fc.constant('a'));
     const value = fc.oneof(
@@ -211,13 +214,10 @@ describe('a request of V1', () => {
           { inputs: [input], outputs: [scores] },
           { rowsMax, hasRows: true },
         );
-        try {
-          read(model, given);
-        } catch {
-          return;
-        }
-        taken++;
-        expect(request.safeParse(given).success).toBe(true);
+        const isTaken = isRead(model, given);
+        if (isTaken) taken++;
+        // No schema says how long the lists are.
+        expect(request.safeParse(given).success || !isTaken).toBe(true);
       }),
       { numRuns: 400 },
     );
