@@ -4,12 +4,14 @@
 
 import { z } from 'zod';
 import { ScorelineError } from '../errors.js';
+import { readClientCertificate } from '../redis/tls.js';
 import {
   defaultPrefix,
   findUrlFault,
   formOf,
   hasHashTag,
   isClusterUrl,
+  isTlsUrl,
   type RedisSettings,
   redactUrl,
   redisUrlForms,
@@ -45,6 +47,16 @@ const common = {
     .describe(
       'The password of the Sentinels, if they have one. They are asked without a user name.',
     ),
+  REDIS_CERT_FILE: z
+    .string()
+    .optional()
+    .describe(
+      'The file with the certificate by which Redis and its Sentinels know API and workers, in PEM, if they ask for one (`tls-auth-clients`, which is on unless Redis is told otherwise). It is read again for each connection. The authority of Redis itself belongs into `NODE_EXTRA_CA_CERTS`, if it is a private one.',
+    ),
+  REDIS_KEY_FILE: z
+    .string()
+    .optional()
+    .describe('The file with the private key of `REDIS_CERT_FILE`, in PEM, without a password.'),
   QUEUE_PREFIX: z
     .string()
     .regex(/^[^\s]+$/, 'expected a text without blanks')
@@ -245,17 +257,32 @@ const worker = {
     ),
 };
 
-const onePlace = {
-  path: ['QUEUE_PREFIX'],
-  message: 'expected a hash tag in it, such as {scoreline}, because REDIS_URL names a cluster',
-};
-const isInOnePlace = (given: { REDIS_URL: string; QUEUE_PREFIX: string }) =>
-  !isClusterUrl(given.REDIS_URL) || hasHashTag(given.QUEUE_PREFIX);
+/** Checks the keys about Redis that depend on each other. */
+function checkRedis(given: z.output<z.ZodObject<typeof common>>, context: z.core.$RefinementCtx) {
+  const fault = (key: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [key], message });
+  const { REDIS_URL, QUEUE_PREFIX, REDIS_CERT_FILE, REDIS_KEY_FILE } = given;
+  if (isClusterUrl(REDIS_URL) && !hasHashTag(QUEUE_PREFIX)) {
+    fault(
+      'QUEUE_PREFIX',
+      'expected a hash tag in it, such as {scoreline}, because REDIS_URL names a cluster',
+    );
+  }
+  if (REDIS_CERT_FILE !== undefined && REDIS_KEY_FILE === undefined) {
+    fault('REDIS_KEY_FILE', 'expected the file of the private key, because of REDIS_CERT_FILE');
+  }
+  if (REDIS_KEY_FILE !== undefined && REDIS_CERT_FILE === undefined) {
+    fault('REDIS_CERT_FILE', 'expected the file of the certificate, because of REDIS_KEY_FILE');
+  }
+  if (REDIS_CERT_FILE !== undefined && !isTlsUrl(REDIS_URL)) {
+    fault('REDIS_CERT_FILE', 'expected rediss instead of redis in REDIS_URL with it');
+  }
+}
 
 const schemas = {
   api: z
     .object(api)
-    .refine(isInOnePlace, onePlace)
+    .superRefine(checkRedis)
     .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.PERMITS_MAX, {
       path: ['IMAGES_PER_REQUEST_MAX'],
       message: 'expected at most PERMITS_MAX, or the largest request never gets its permits',
@@ -297,7 +324,7 @@ const schemas = {
     .superRefine(checkAccess)
     .superRefine(checkWeb)
     .superRefine(checkWebhooks),
-  worker: z.object(worker).refine(isInOnePlace, onePlace),
+  worker: z.object(worker).superRefine(checkRedis),
 };
 
 export type Role = keyof typeof schemas;
@@ -412,13 +439,19 @@ export function redact(configuration: Readonly<Record<string, unknown>>): Record
   return { ...Object.fromEntries(shown), REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
 }
 
-/** Returns what a configuration says about Redis. */
+/**
+ * Returns what a configuration says about Redis.
+ * @throws ScorelineError `configuration_invalid` if our certificate cannot be read
+ */
 export function redisSettings(configuration: Configurations[Role]): RedisSettings {
+  const { REDIS_CERT_FILE: certFile, REDIS_KEY_FILE: keyFile } = configuration;
   return {
     url: configuration.REDIS_URL,
     password: configuration.REDIS_PASSWORD,
     sentinelPassword: configuration.REDIS_SENTINEL_PASSWORD,
     prefix: configuration.QUEUE_PREFIX,
+    ...(certFile !== undefined &&
+      keyFile !== undefined && { certificate: readClientCertificate({ certFile, keyFile }) }),
   };
 }
 

@@ -11,7 +11,7 @@
 // new primary. If that cannot be found, the connection fails like one to a Redis that is away.
 
 import { createConnection, isIP, Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
 import { AbstractConnector, type RedisOptions as AnyOptions, Redis } from 'ioredis';
 import { coerceError, ScorelineError } from '../errors.js';
 import {
@@ -34,13 +34,14 @@ export function probeKey(prefix: string): string {
 
 /** Returns the options of ioredis with which a connection goes to the server that serves us. */
 export function connectionTo(address: RedisAddress, key: string): RedisOptions {
-  const { kind, nodes, db, family } = address;
+  const { kind, nodes, db, family, certificate } = address;
   return {
     ...(kind === 'single' ? nodes[0] : { Connector: makeConnector(address, key) }),
     db,
     family,
     ...loginOf(address),
-    ...(address.isTls && { tls: {} }),
+    // As it is: ioredis looks at it again for each connection.
+    ...(address.isTls && { tls: certificate ?? {} }),
     // Saves two commands, which the user would need rights for.
     disableClientInfo: true,
   };
@@ -139,19 +140,22 @@ function loginOf({ username, password }: RedisAddress): RedisOptions {
   };
 }
 
-/** The certificate of a server that was found by its number has the name that the URL has. */
-function tlsOptions({ nodes }: RedisAddress, { host }: RedisNode): { servername?: string } {
+/**
+ * Returns the options with which `connect` in node:tls goes to a server. The certificate of one that was found by its
+ * number has the name that the URL has.
+ */
+export function tlsOptions({ nodes, certificate }: RedisAddress, { host }: RedisNode): TlsOptions {
   const named = nodes.find((node) => isIP(node.host) === 0);
-  return named && isIP(host) !== 0 ? { servername: named.host } : {};
+  return { ...certificate, ...(named && isIP(host) !== 0 && { servername: named.host }) };
 }
 
 /** Asks a Sentinel for the primary. */
 async function askSentinel(address: RedisAddress, sentinel: RedisNode): Promise<RedisNode> {
-  const { primary, family, isTls, sentinelPassword } = address;
+  const { primary, family, isTls, sentinelPassword, certificate } = address;
   const options = {
     family,
     ...(sentinelPassword !== undefined && { password: sentinelPassword }),
-    ...(isTls && { tls: {} }),
+    ...(isTls && { tls: certificate ?? {} }),
   };
   try {
     return await useNode(sentinel, options, async (redis) => {

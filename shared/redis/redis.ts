@@ -11,7 +11,8 @@ import { Redis } from 'ioredis';
 import { coerceError } from '../errors.js';
 import { type Logger, makeSeldom } from '../process/log.js';
 import { connectionTo, probeKey, type RedisOptions } from './node.js';
-import { parseRedisUrl, type RedisPasswords } from './url.js';
+import { explainHandshake } from './tls.js';
+import { parseRedisUrl, type RedisCredentials } from './url.js';
 
 export type { Redis };
 
@@ -23,7 +24,7 @@ const againAfterMs = 200;
  */
 const reconnectedAt = new WeakMap<object, number>();
 
-export interface ConnectionOptions extends RedisPasswords {
+export interface ConnectionOptions extends RedisCredentials {
   readonly url: string;
   readonly prefix?: string;
   readonly name: string;
@@ -175,7 +176,8 @@ export function explain(thrown: unknown): { reason: string; advice: string } {
   const error: Error & { previousErrors?: readonly Error[] } = coerceError(thrown);
   // A transaction is aborted because of one of its commands. Its own error may not say why.
   const { message: reason } = error.previousErrors?.[0] ?? error;
-  const [, advice] = advices.find(([pattern]) => pattern.test(reason)) ?? [];
+  const [, , ofHandshake] = explainHandshake(error, '') ?? [];
+  const [, advice = ofHandshake] = advices.find(([pattern]) => pattern.test(reason)) ?? [];
   return { reason, advice: advice ?? 'Check REDIS_URL, the network, and that Redis runs.' };
 }
 
@@ -213,7 +215,10 @@ const advices: ReadonlyArray<readonly [RegExp, string]> = [
     /renew lock|lock mismatch|missing lock/i,
     'This process stood still for longer than a second, so another worker may have its jobs. If this lasts, give it more processor time.',
   ],
-  [/\b(WRONGPASS|NOAUTH)\b/, 'Redis has another password now: correct REDIS_URL.'],
+  [
+    /\b(WRONGPASS|NOAUTH)\b/,
+    'Redis has another password now: correct REDIS_PASSWORD, or REDIS_URL if it holds it.',
+  ],
 ];
 
 /**

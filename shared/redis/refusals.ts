@@ -2,9 +2,11 @@
 // refuse to start where waiting would not help, and say what to do.
 
 import { connect as connectPlain, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
 import type { ScorelineError } from '../errors.js';
+import { tlsOptions } from './node.js';
 import { isWrongDatabase } from './redis.js';
+import { explainHandshake } from './tls.js';
 import { describeNode, type RedisAddress, type RedisNode, unusable } from './url.js';
 
 const answersWithinMs = 1500;
@@ -23,6 +25,11 @@ export async function findRefusal(
   if (advice) return unusable(...advice, thrown);
   // What follows asks the server, so it is left out if none answered.
   if (/^E(CONNREFUSED|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH)$/.test(codeOf(thrown))) return;
+  if (address.isTls) {
+    const objection = await findObjection(target, tlsOptions(address, node));
+    const advice = objection && explainHandshake(objection, node.host);
+    if (advice) return unusable(...advice, thrown);
+  }
   const answer = await askPlainly(target);
   if (/^-DENIED/.test(answer)) {
     return unusable(
@@ -50,7 +57,7 @@ function adviceFor(
   thrown: Error,
   { db }: RedisAddress,
   node: RedisNode,
-): [string, string, string] | undefined {
+): readonly [expected: string, got: string, advice: string] | undefined {
   const { message } = thrown;
   if (/WRONGPASS|NOAUTH|invalid password|invalid username-password/i.test(message)) {
     return [
@@ -69,14 +76,7 @@ function adviceFor(
   if (/Unknown RESP type/.test(message)) {
     return [`a Redis at ${describeNode(node)}`, 'a server of another kind', 'Check host and port.'];
   }
-  if (/CERT|SIGNED|ISSUER|ALTNAME/.test(codeOf(thrown))) {
-    return [
-      `a certificate for ${node.host} that this machine trusts`,
-      `one that it does not (${message})`,
-      'Put the file of its authority into NODE_EXTRA_CA_CERTS, and use the name in the certificate.',
-    ];
-  }
-  return undefined;
+  return explainHandshake(thrown, node.host);
 }
 
 function codeOf(error: Error): string {
@@ -90,6 +90,18 @@ function askPlainly(target: Target): Promise<string> {
     socket.once('data', (data) => endWith(socket, resolve, String(data)));
     socket.write('PING\r\n');
     onceSilent(socket, () => endWith(socket, resolve, ''));
+  });
+}
+
+/**
+ * Returns what a server has against the certificate of a client, or against its having none. In TLS 1.3 it says so
+ * after its side of the handshake. A client that has written something by then may see no more than a reset.
+ */
+function findObjection(target: Target, options: TlsOptions): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ ...target, ...options });
+    socket.once('error', (error) => endWith(socket, resolve, error));
+    onceSilent(socket, () => endWith(socket, resolve, undefined));
   });
 }
 

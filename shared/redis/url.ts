@@ -6,6 +6,7 @@
 
 import { isIPv6 } from 'node:net';
 import { ScorelineError } from '../errors.js';
+import type { ClientCertificate } from './tls.js';
 
 export type RedisKind = 'single' | 'sentinel' | 'cluster';
 
@@ -26,21 +27,24 @@ export interface RedisAddress {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly sentinelPassword: string | undefined;
+  /** Our own, for TLS. */
+  readonly certificate: ClientCertificate | undefined;
   readonly db: number;
   readonly isTls: boolean;
   /** 4 or 6 for addresses of this version of IP only, 0 for any. */
   readonly family: number;
 }
 
-/** What REDIS_URL does not hold of its passwords. */
-export interface RedisPasswords {
+/** What REDIS_URL does not hold of its credentials. */
+export interface RedisCredentials {
   /** Used if the URL has none. */
   readonly password?: string | undefined;
   readonly sentinelPassword?: string | undefined;
+  readonly certificate?: ClientCertificate | undefined;
 }
 
 /** What the configuration says about Redis. */
-export interface RedisSettings extends RedisPasswords {
+export interface RedisSettings extends RedisCredentials {
   readonly url: string;
   /** What our keys begin with. In a cluster it says which node has them. */
   readonly prefix: string;
@@ -71,6 +75,11 @@ export function defaultPrefix(text: string): string {
 /** Whether a URL asks for a cluster. */
 export function isClusterUrl(text: string): boolean {
   return kindOf(text) === 'cluster';
+}
+
+/** Whether a URL asks for TLS. */
+export function isTlsUrl(text: string): boolean {
+  return /^rediss/i.test(text);
 }
 
 /** Whether a URL names a Redis on this machine by its socket. */
@@ -152,14 +161,15 @@ function findPathFault(kind: RedisKind, path: string): string | undefined {
  * Reads a URL of the right form.
  * @throws ScorelineError `redis_unusable` if it has an option that we cannot follow
  */
-export function parseRedisUrl(text: string, passwords: RedisPasswords = {}): RedisAddress {
+export function parseRedisUrl(text: string, credentials: RedisCredentials = {}): RedisAddress {
   const kind = kindOf(text);
   const { hosts, path, withHost } = split(text) as Parts;
   const url = new URL(withHost(hosts[0]));
   const login = {
     username: decodeURIComponent(url.username) || undefined,
-    password: decodeURIComponent(url.password) || passwords.password,
-    sentinelPassword: passwords.sentinelPassword,
+    password: decodeURIComponent(url.password) || credentials.password,
+    sentinelPassword: credentials.sentinelPassword,
+    certificate: credentials.certificate,
   };
   if (isSocketUrl(text)) {
     const nodes = [{ host: 'localhost', port: 0, path: decodeURIComponent(path) }] as const;
@@ -176,7 +186,7 @@ export function parseRedisUrl(text: string, passwords: RedisPasswords = {}): Red
     primary: decodeURIComponent(name),
     ...login,
     db: Number(database),
-    isTls: /^rediss/i.test(text),
+    isTls: isTlsUrl(text),
     family: readFamily(url.searchParams),
   };
 }

@@ -7,7 +7,12 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { findFreePort } from '../../cli/redis/redis.js';
 import { checkRedis } from '../../shared/redis/check.js';
 import { aclRules, neededCommands } from '../../shared/redis/commands.js';
-import { hasOpenSsl, makeCertificate } from '../certificate.js';
+import {
+  type CertificateFiles,
+  hasOpenSsl,
+  makeAuthority,
+  makeCertificate,
+} from '../certificate.js';
 import { openRedis, openRedisForAll, type TestRedis, waitUntil } from '../harness.js';
 import { listenOnFreePort } from '../peer.js';
 import { makeProcess } from '../redis/process.js';
@@ -231,7 +236,8 @@ describe('TLS', () => {
     let secure: TestRedis;
     beforeAll(async () => {
       port = await findFreePort();
-      const parameters = tlsParameters(port, directory);
+      const own = makeCertificate(directory);
+      const parameters = [...tlsParameters(port, own), '--tls-ca-cert-file', own.certificate];
       secure = await openRedis({ make: makeProcess, parameters });
     });
     afterAll(async () => {
@@ -249,6 +255,16 @@ describe('TLS', () => {
     test('is refused with a certificate that nobody vouches for', async () => {
       const detail = /expected a certificate for localhost that.*NODE_EXTRA_CA_CERTS/;
       await expectRefused(`rediss://localhost:${port}`, detail);
+    });
+
+    test('is refused by an unknown authority, though Redis does not send its certificate', async () => {
+      const silentPort = await findFreePort();
+      const signed = makeAuthority(directory).sign();
+      const parameters = tlsParameters(silentPort, signed);
+      const silent = await openRedis({ make: makeProcess, parameters });
+      onTestFinished(() => silent.close());
+      const detail = /that this machine trusts.*unable to verify.*NODE_EXTRA_CA_CERTS/;
+      await expectRefused(`rediss://localhost:${silentPort}`, detail);
     });
   });
 });
@@ -300,10 +316,9 @@ async function openTwoNodes() {
 }
 
 /** Returns what makes Redis speak TLS on a port. */
-function tlsParameters(port: number, directory: string): string[] {
-  const { key, certificate } = makeCertificate(directory);
+function tlsParameters(port: number, { key, certificate }: CertificateFiles): string[] {
   return [
-    ['--tls-port', String(port), '--tls-auth-clients', 'no', '--tls-ca-cert-file', certificate],
+    ['--tls-port', String(port), '--tls-auth-clients', 'no'],
     ['--tls-cert-file', certificate, '--tls-key-file', key],
   ].flat();
 }

@@ -1,19 +1,18 @@
-// Sentinel and Cluster over TLS. The certificate is for `localhost`, as that of a service often is for its
+// Sentinel and Cluster over TLS, and a Redis that asks its clients for certificates. The certificate is for `localhost`, as that of a service often is for its
 // name only. Sentinels and nodes send clients to numbers, for which the certificate has to do as well.
 
-import { rmSync } from 'node:fs';
+import { copyFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { hasOpenSsl, makeCertificate } from '../certificate.js';
+import { type CertificateFiles, hasOpenSsl, makeAuthority } from '../certificate.js';
 import { serviceEnvironment, startProcess, waitUntil } from '../harness.js';
 import { findBusPort, openMachine } from '../redis-groups.js';
 import { writeFolder } from '../unit/sample-model.js';
 
 describe.skipIf(!hasOpenSsl())('an API', () => {
   const directory = writeFolder({});
-  let key: string;
-  let certificate: string;
+  let authority: ReturnType<typeof makeAuthority>;
   beforeAll(() => {
-    ({ key, certificate } = makeCertificate(directory));
+    authority = makeAuthority(directory);
   });
   afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -47,11 +46,77 @@ describe.skipIf(!hasOpenSsl())('an API', () => {
     const port = await findBusPort();
     await machine.start([], tls(port));
     await expectStart(`rediss://localhost:${port}`);
-    const api = startApi(`rediss://127.0.0.1:${port}`);
-    await expect(api.ready).rejects.toThrow(
+    await expectRefused(
+      startApi(`rediss://127.0.0.1:${port}`),
       /^REDIS_URL: expected a certificate for 127.0.0.1 that/,
     );
-    expect(await api.exited).toBe(1);
+  });
+
+  describe('with a Redis that asks for its certificate', () => {
+    const withOwn = (own: CertificateFiles) => ({
+      REDIS_CERT_FILE: own.certificate,
+      REDIS_KEY_FILE: own.key,
+    });
+
+    test('is refused without one, and with one of another authority', async () => {
+      const url = await startAsking();
+      const message = (alert: string) =>
+        new RegExp(
+          `^REDIS_URL: expected a Redis that takes this client by its certificate; got the answer ".*${alert}". Set REDIS_CERT_FILE and REDIS_KEY_FILE`,
+        );
+      await expectRefused(startApi(url), message('certificate required'));
+      // The second one could be a successor, of the same name.
+      for (const [name, alert] of [
+        ['Another authority', 'unknown ca'],
+        ['An authority', 'decrypt error'],
+      ] as const) {
+        const foreign = makeAuthority(directory, name).sign();
+        await expectRefused(startApi(url, withOwn(foreign)), message(alert));
+      }
+    });
+
+    test('is not started with a certificate that does not fit its key', async () => {
+      const [one, other] = [authority.sign(), authority.sign()];
+      const api = startApi('rediss://localhost:1', withOwn({ ...one, key: other.key }));
+      await expectRefused(
+        api,
+        /^REDIS_CERT_FILE, REDIS_KEY_FILE: expected a certificate and its key in PEM; got .* cannot be used \(.*key values mismatch/,
+      );
+    });
+
+    test('reaches it, and the primary that its Sentinel names, with one', async () => {
+      const own = withOwn(authority.sign());
+      await startApi(await startAsking(), own).ready;
+
+      const machine = openTestMachine();
+      const [port, sentinel] = await Promise.all([findBusPort(), findBusPort()]);
+      await machine.start([], [...asking(port), 'tls-replication yes']);
+      const monitor = `sentinel monitor main 127.0.0.1 ${port} 1`;
+      await machine.start(['--sentinel'], [...asking(sentinel), 'tls-replication yes', monitor]);
+      await startApi(`rediss+sentinel://localhost:${sentinel}/main`, own).ready;
+    });
+
+    test('takes a renewed certificate with its next connection', async () => {
+      const machine = openTestMachine();
+      const port = await findBusPort();
+      const server = await machine.start([], asking(port));
+      const own = authority.sign();
+      await startApi(`rediss://localhost:${port}`, withOwn(own)).ready;
+      const untilBack = async () => {
+        await server.client.call('CLIENT', 'KILL', 'SKIPME', 'yes');
+        await waitUntil('the API is connected again', async () =>
+          String(await server.client.call('CLIENT', 'LIST')).includes('name=scoreline-api'),
+        );
+      };
+      const successor = makeAuthority(directory);
+      const renewed = successor.sign();
+      copyFileSync(renewed.key, own.key);
+      // Halfway, the files do not fit together. The former certificate counts.
+      await untilBack();
+      await server.client.config('SET', 'tls-ca-cert-file', successor.certificate);
+      copyFileSync(renewed.certificate, own.certificate);
+      await untilBack();
+    });
   });
 
   function openTestMachine() {
@@ -61,13 +126,30 @@ describe.skipIf(!hasOpenSsl())('an API', () => {
   }
 
   function tls(port: number): string[] {
+    return [...asking(port), 'tls-auth-clients no'];
+  }
+
+  /** As Redis does it unless it is told otherwise. The authority of its clients has signed its own certificate. */
+  function asking(port: number): string[] {
+    const own = authority.sign();
     return [
       `tls-port ${port}`,
-      'tls-auth-clients no',
-      `tls-ca-cert-file ${certificate}`,
-      `tls-cert-file ${certificate}`,
-      `tls-key-file ${key}`,
+      `tls-ca-cert-file ${authority.certificate}`,
+      `tls-cert-file ${own.certificate}`,
+      `tls-key-file ${own.key}`,
     ];
+  }
+
+  /** Starts a Redis that asks its clients for certificates. Resolves to its URL. */
+  async function startAsking(): Promise<string> {
+    const port = await findBusPort();
+    await openTestMachine().start([], asking(port));
+    return `rediss://localhost:${port}`;
+  }
+
+  async function expectRefused(api: ReturnType<typeof startApi>, message: RegExp): Promise<void> {
+    await expect(api.ready).rejects.toThrow(message);
+    expect(await api.exited).toBe(1);
   }
 
   /** Expects an API to get ready, which it does with a connection to Redis only. */
@@ -75,9 +157,9 @@ describe.skipIf(!hasOpenSsl())('an API', () => {
     await startApi(redisUrl).ready;
   }
 
-  /** Starts an API that trusts the certificate. */
-  function startApi(redisUrl: string) {
-    const environment = { NODE_EXTRA_CA_CERTS: certificate };
+  /** Starts an API that trusts the authority. */
+  function startApi(redisUrl: string, own: NodeJS.ProcessEnv = {}) {
+    const environment = { NODE_EXTRA_CA_CERTS: authority.certificate, ...own };
     const options = { redisUrl, models: 'faq-matcher', environment };
     const api = startProcess('api', serviceEnvironment(options), []);
     onTestFinished(() => api.kill('SIGKILL'));

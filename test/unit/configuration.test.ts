@@ -4,6 +4,7 @@ import {
   findMisspeltSettings,
   readConfiguration,
   redact,
+  redisSettings,
 } from '../../shared/configuration/configuration.js';
 import { errorOf } from './sample-model.js';
 
@@ -315,6 +316,35 @@ describe('the prefix of keys', () => {
         `QUEUE_PREFIX: expected a hash tag in it, such as {scoreline}, because REDIS_URL names a cluster; got "${prefix}"`,
       );
     }
+  });
+});
+
+describe('the certificate for Redis', () => {
+  const REDIS_URL = 'rediss+sentinel://one/main';
+  const REDIS_CERT_FILE = 'tls.crt';
+  const REDIS_KEY_FILE = 'tls.key';
+  const noKey = 'REDIS_KEY_FILE: expected the file of the private key, because of REDIS_CERT_FILE';
+  const noCertificate =
+    'REDIS_CERT_FILE: expected the file of the certificate, because of REDIS_KEY_FILE';
+  const noTls = 'REDIS_CERT_FILE: expected rediss instead of redis in REDIS_URL with it';
+
+  test.each([
+    [{ REDIS_URL, REDIS_CERT_FILE }, `${noKey}; got nothing`],
+    [{ REDIS_URL, REDIS_KEY_FILE }, `${noCertificate}; got nothing`],
+    [{ REDIS_CERT_FILE, REDIS_KEY_FILE }, `${noTls}; got "tls.crt"`],
+  ])('has a key and goes with TLS: %o', (environment, message) => {
+    for (const role of ['api', 'worker'] as const) {
+      expect(errorOf(() => readConfiguration(role, environment)).message).toBe(message);
+    }
+  });
+
+  test('has to be there', () => {
+    const read = { REDIS_URL, REDIS_CERT_FILE, REDIS_KEY_FILE };
+    const configuration = readConfiguration('worker', read);
+    expect(errorOf(() => redisSettings(configuration))).toMatchObject({
+      code: 'configuration_invalid',
+      message: expect.stringMatching(/got tls.crt and tls.key, which cannot be used \(ENOENT/),
+    });
   });
 });
 

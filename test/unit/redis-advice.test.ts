@@ -20,6 +20,26 @@ test.each([
   });
 });
 
+test.each([
+  ['CERT_HAS_EXPIRED', /Renew it/],
+  ['CERT_NOT_YET_VALID', /Renew it, or correct the clock/],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /NODE_EXTRA_CA_CERTS/],
+  ['SELF_SIGNED_CERT_IN_CHAIN', /NODE_EXTRA_CA_CERTS/],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', /NODE_EXTRA_CA_CERTS/],
+  ['INVALID_CA', /NODE_EXTRA_CA_CERTS/],
+  ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', /REDIS_CERT_FILE/],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', /REDIS_CERT_FILE/],
+  ['ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE', /REDIS_CERT_FILE/],
+  ['ERR_SSL_NO_CIPHER_MATCH', /Check REDIS_URL, the network/],
+  ['ECONNRESET', /Check REDIS_URL, the network/],
+])('%s is explained, also when it comes long after the start', (code, advice) => {
+  const error = Object.assign(new Error('it failed'), { code });
+  expect(explain(error)).toEqual({
+    reason: 'it failed',
+    advice: expect.stringMatching(advice),
+  });
+});
+
 test('the log has the stack of an error that is not of Redis', () => {
   const refused = Object.assign(new Error('MISCONF Errors writing to the AOF file'), {
     name: 'ReplyError',
