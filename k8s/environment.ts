@@ -50,6 +50,8 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'PORT',
   'PROBE_PORT',
   'QUEUE_PREFIX',
+  'REDIS_CERT_FILE',
+  'REDIS_KEY_FILE',
   'REDIS_PASSWORD',
   'REDIS_SENTINEL_PASSWORD',
   'REDIS_URL',

@@ -8,6 +8,7 @@ import { authoritiesVolume } from './authorities.js';
 import { sidePort } from './environment.js';
 import { vaultVolume } from './key-vault.js';
 import type { Component } from './names.js';
+import { certificateVolume } from './redis-place.js';
 import type { Values } from './values.js';
 
 export interface PodOptions {
@@ -46,6 +47,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
   const vault = vaultVolume(values);
   const authorities =
     component === 'redis' ? { mounts: [], volumes: [] } : authoritiesVolume(values);
+  const certificate = certificateVolume(values);
   return {
     metadata: {
       labels: { ...labels, ...(values.azure && { 'azure.workload.identity/use': 'true' }) },
@@ -85,6 +87,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
             { name: 'tmp', mountPath: '/tmp' },
             ...vault.mounts,
             ...authorities.mounts,
+            ...certificate.mounts,
           ],
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -98,6 +101,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
         { name: 'tmp', emptyDir: { sizeLimit: `${64 + temporaryMi}Mi` } },
         ...vault.volumes,
         ...authorities.volumes,
+        ...certificate.volumes,
       ],
     },
   };

@@ -1,5 +1,6 @@
 // What is wrong with the place or the size of Redis: whatever would let pods wait for it, or KEDA not find it.
 
+import { isTlsUrl } from '../shared/redis/url.js';
 import { parseMemory } from './quantity.js';
 import { diskMi } from './redis.js';
 import { findPrefixFault, redisPlace } from './redis-place.js';
@@ -15,7 +16,7 @@ export function checkRedis(values: Values, refuse: Refuse): void {
   checkSize(values, refuse);
   checkAzureHost(values, refuse);
   checkFullNames(values, refuse);
-  checkAuthority(values, refuse);
+  checkTls(values, refuse);
 }
 
 function checkSize({ redis }: Values, refuse: Refuse): void {
@@ -52,11 +53,13 @@ function checkFullNames(values: Values, refuse: Refuse): void {
   );
 }
 
-function checkAuthority({ redis }: Values, refuse: Refuse): void {
-  if (redis.kind !== 'external' || redis.caSecret === undefined) return;
-  if (/^rediss/i.test(redis.url)) return;
-  refuse(
-    ['redis', 'caSecret'],
-    'expected none, because redis.url asks for no TLS: write rediss instead of redis there',
-  );
+function checkTls({ redis }: Values, refuse: Refuse): void {
+  if (redis.kind !== 'external' || isTlsUrl(redis.url)) return;
+  for (const key of ['caSecret', 'certificateSecret'] as const) {
+    if (redis[key] === undefined) continue;
+    refuse(
+      ['redis', key],
+      'expected none, because redis.url asks for no TLS: write rediss instead of redis there',
+    );
+  }
 }

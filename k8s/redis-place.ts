@@ -2,6 +2,8 @@
 // refers to one Secret, which an operator creates or the Key Vault fills.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
+import type { IVolume } from 'kubernetes-models/v1/Volume';
+import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
 import {
   defaultPrefix,
   describeNode,
@@ -16,6 +18,9 @@ export const redisSecret = { name: 'redis', key: 'password' };
 export const sentinelKey = 'sentinel-password';
 /** The certificate of a private authority, in a Secret that the values name. */
 export const caKey = 'ca.crt';
+/** As Kubernetes has them in a Secret for TLS. */
+export const tlsKeys = { certificate: 'tls.crt', key: 'tls.key' };
+const certificateFolder = '/run/redis-certificate';
 export const redisServiceName = 'redis';
 export const redisPort = 6379;
 /** Azure Managed Redis listens with TLS only, and on this port only. */
@@ -96,6 +101,21 @@ export function caSecretOf({ redis }: Values): string | undefined {
   return redis.kind === 'external' ? redis.caSecret : undefined;
 }
 
+/** The Secret with the certificate by which Redis knows us, if it asks for one. */
+export function certificateSecretOf({ redis }: Values): string | undefined {
+  return redis.kind === 'external' ? redis.certificateSecret : undefined;
+}
+
+export function certificateVolume(values: Values): { volumes: IVolume[]; mounts: IVolumeMount[] } {
+  const secretName = certificateSecretOf(values);
+  if (secretName === undefined) return { volumes: [], mounts: [] };
+  const name = 'redis-certificate';
+  return {
+    volumes: [{ name, secret: { secretName } }],
+    mounts: [{ name, mountPath: certificateFolder, readOnly: true }],
+  };
+}
+
 /** The environment of a process that uses Redis. */
 export function redisEnvironment(values: Values): IEnvVar[] {
   const { url, prefix, kind } = redisPlace(values);
@@ -112,5 +132,11 @@ export function redisEnvironment(values: Values): IEnvVar[] {
           },
         ]
       : []),
+    ...(certificateSecretOf(values) === undefined
+      ? []
+      : [
+          { name: 'REDIS_CERT_FILE', value: `${certificateFolder}/${tlsKeys.certificate}` },
+          { name: 'REDIS_KEY_FILE', value: `${certificateFolder}/${tlsKeys.key}` },
+        ]),
   ];
 }

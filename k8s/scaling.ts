@@ -13,7 +13,15 @@ import { type DayName, dayNames, type Scaling, type WarmTime } from '../shared/m
 import { makeKeys } from '../shared/redis/keys.js';
 import { modelLabels, workerSelector } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
-import { caKey, caSecretOf, redisPlace, redisSecret, sentinelKey } from './redis-place.js';
+import {
+  caKey,
+  caSecretOf,
+  certificateSecretOf,
+  redisPlace,
+  redisSecret,
+  sentinelKey,
+  tlsKeys,
+} from './redis-place.js';
 import type { Values } from './values.js';
 
 type Trigger = IScaledObject['spec']['triggers'][number];
@@ -53,12 +61,16 @@ export function makeScaledObject(plan: Plan, planned: PlannedModel): IScaledObje
   };
 }
 
-/** The password of Redis for KEDA, which cannot use an identity of Entra ID for it, and its private authority. */
+/**
+ * The password of Redis for KEDA, which cannot use an identity of Entra ID for it, its private authority, and the
+ * certificate by which it knows its clients.
+ */
 export function makeTriggerAuthentication(values: Values): ITriggerAuthentication {
-  const { namespace } = values;
+  const { namespace, authoritiesConfigMap } = values;
   const caSecret = caSecretOf(values);
+  const certificateSecret = certificateSecretOf(values);
   const { name, key } = redisSecret;
-  const hasSentinels = redisPlace(values).kind === 'sentinel';
+  const { kind, isTls } = redisPlace(values);
   return {
     apiVersion: 'keda.sh/v1alpha1',
     kind: 'TriggerAuthentication',
@@ -67,9 +79,21 @@ export function makeTriggerAuthentication(values: Values): ITriggerAuthenticatio
       secretTargetRef: [
         { parameter: 'password', name, key },
         // Without such a key, KEDA asks the Sentinels without a password.
-        ...(hasSentinels ? [{ parameter: 'sentinelPassword', name, key: sentinelKey }] : []),
+        ...(kind === 'sentinel' ? [{ parameter: 'sentinelPassword', name, key: sentinelKey }] : []),
         ...(caSecret === undefined ? [] : [{ parameter: 'ca', name: caSecret, key: caKey }]),
+        ...(certificateSecret === undefined
+          ? []
+          : [
+              { parameter: 'cert', name: certificateSecret, key: tlsKeys.certificate },
+              { parameter: 'key', name: certificateSecret, key: tlsKeys.key },
+            ]),
       ],
+      // KEDA trusts what API and workers trust.
+      ...(isTls &&
+        caSecret === undefined &&
+        authoritiesConfigMap !== undefined && {
+          configMapTargetRef: [{ parameter: 'ca', name: authoritiesConfigMap, key: caKey }],
+        }),
     },
   };
 }

@@ -203,6 +203,11 @@ const redisSchema = z.discriminatedUnion('kind', [
     caSecret: objectName
       .optional()
       .describe('A Secret with the certificate of the authority of Redis under ca.crt.'),
+    certificateSecret: objectName
+      .optional()
+      .describe(
+        'A TLS Secret with the certificate and key by which Redis knows its clients, if it asks for one.',
+      ),
     prefix,
   }),
 ]);

@@ -30,6 +30,15 @@ function environmentOf(cluster: Cluster, name: string): Record<string, string> {
   );
 }
 
+function authenticationOf(cluster: Cluster): Loaded {
+  return cluster.get('TriggerAuthentication', 'redis').spec;
+}
+
+/** Whether a reference of a TriggerAuthentication is to one of these parameters. */
+function isOf(...parameters: string[]) {
+  return ({ parameter }: Loaded) => parameters.includes(parameter);
+}
+
 test('models that take as long as any may, and none that scales from zero, make processes that start and wait for workers', () => {
   const cluster = generate({ models: [{ name: 'slow', scaling: { min: 1 } }] });
   const api = readConfiguration('api', environmentOf(cluster, 'api'));
@@ -83,11 +92,14 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
   test('KEDA trusts the authority of Redis, and all processes that of the values, or else of Redis', () => {
     const { redis, authoritiesConfigMap } = cluster.plan.values;
     const caSecret = redis.kind === 'external' ? redis.caSecret : undefined;
-    const { secretTargetRef } = cluster.get('TriggerAuthentication', 'redis').spec;
-    const known = secretTargetRef.filter(({ parameter }: Loaded) => parameter === 'ca');
+    const isTls = environmentOf(cluster, 'api').REDIS_URL?.startsWith('rediss');
+    const { secretTargetRef, configMapTargetRef = [] } = authenticationOf(cluster);
+    const known = [...secretTargetRef, ...configMapTargetRef].filter(isOf('ca'));
+    const authority = caSecret ?? (isTls ? authoritiesConfigMap : undefined);
     expect(known.map(({ name, key }: Loaded) => `${name}/${key}`)).toEqual(
-      caSecret === undefined ? [] : [`${caSecret}/ca.crt`],
+      authority === undefined ? [] : [`${authority}/ca.crt`],
     );
+    expect(configMapTargetRef.some(isOf('ca'))).toBe(authority !== caSecret);
     for (const { spec } of cluster.templates) {
       const [{ env = [], volumeMounts }] = spec.containers;
       const file = env.find(({ name }: Loaded) => name === 'NODE_EXTRA_CA_CERTS')?.value;
@@ -96,6 +108,24 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       expect(volume?.configMap?.name).toBe(authoritiesConfigMap);
       expect(volume?.secret?.secretName).toBe(authoritiesConfigMap ? undefined : caSecret);
       expect(file).toBe(volume && `${mount.mountPath}/ca.crt`);
+    }
+  });
+
+  test('API, workers and KEDA show Redis the same certificate, if it asks for one', () => {
+    const { redis } = cluster.plan.values;
+    const secretName = redis.kind === 'external' ? redis.certificateSecret : undefined;
+    const keys = secretName === undefined ? [] : ['tls.crt', 'tls.key'];
+    const shown = authenticationOf(cluster).secretTargetRef.filter(isOf('cert', 'key'));
+    expect(shown.map(({ name, key }: Loaded) => `${name}/${key}`)).toEqual(
+      keys.map((key) => `${secretName}/${key}`),
+    );
+    for (const { name, spec } of templates.filter(({ name }) => name !== 'redis')) {
+      const volume = spec.volumes.find(({ secret }: Loaded) => secret?.secretName === secretName);
+      const { volumeMounts } = spec.containers[0];
+      const mount = volumeMounts.find((each: Loaded) => each.name === volume?.name);
+      const { REDIS_CERT_FILE, REDIS_KEY_FILE } = environmentOf(cluster, name);
+      const files = [REDIS_CERT_FILE, REDIS_KEY_FILE].filter((file) => file !== undefined);
+      expect(files).toEqual(keys.map((key) => `${mount.mountPath}/${key}`));
     }
   });
 
@@ -235,7 +265,7 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     expect(of('Secret')).toEqual([]);
     for (const { spec } of templates) {
       const secrets = spec.containers[0].env.filter(
-        ({ name }: Loaded) => /PASS|AUTH|KEY|TOKEN/.test(name) && !/^(AUTH|KEYS_FILE)$/.test(name),
+        ({ name }: Loaded) => /PASS|AUTH|KEY|TOKEN/.test(name) && !/^AUTH$|_FILE$/.test(name),
       );
       for (const { value, valueFrom } of secrets) {
         expect(value).toBeUndefined();

@@ -134,6 +134,14 @@ export const variants: Record<string, Record<string, unknown>> = {
       caSecret: 'redis-authority',
     },
   },
+  'a Redis elsewhere that asks for certificates, and private authorities': {
+    redis: {
+      kind: 'external',
+      url: 'rediss+sentinel://redis.example.com/main',
+      certificateSecret: 'redis-client',
+    },
+    authoritiesConfigMap: 'authorities',
+  },
   'a proxy and private authorities': {
     redis: {
       kind: 'external',

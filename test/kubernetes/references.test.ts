@@ -197,7 +197,9 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     for (const { spec } of of('TriggerAuthentication')) {
       const [password, ...others] = spec.secretTargetRef;
       expect(password).toEqual({ parameter: 'password', name: 'redis', key: 'password' });
-      for (const { parameter } of others) expect(['ca', 'sentinelPassword']).toContain(parameter);
+      for (const { parameter } of others) {
+        expect(['ca', 'cert', 'key', 'sentinelPassword']).toContain(parameter);
+      }
     }
     for (const { metadata, spec } of of('SecretProviderClass')) {
       expect(spec.secretObjects[0]).toMatchObject({

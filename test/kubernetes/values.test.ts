@@ -99,6 +99,8 @@ describe('wrong values', () => {
       [{ redis: { kind: 'external', url: 'redis+cluster://:secret@one,two' } }],
     'redis.caSecret: expected none, because redis.url asks for no TLS: write rediss instead of redis there; got "ca"':
       [{ redis: { kind: 'external', url: 'redis://redis.example.com', caSecret: 'ca' } }],
+    'redis.certificateSecret: expected none, because redis.url asks for no TLS: write rediss instead of redis there; got "own"':
+      [{ redis: { kind: 'external', url: 'redis://redis.example.com', certificateSecret: 'own' } }],
     'redis.url: expected a URL as for REDIS_URL; it has no name of a primary. Write it behind the hosts, such as /mymaster; got "redis+sentinel://one,two"':
       [{ redis: { kind: 'external', url: 'redis+sentinel://one,two' } }],
     'api.settings.QUEUE_ITEM_MAX: expected a key of docs/configuration.md; other variables belong into environment; got 5':
