@@ -148,7 +148,8 @@ ${section('Worker', 'worker', false)}
 
 A Redis of several services should have a user for this one. It needs these rights, and \`+select\` as well if
 \`REDIS_URL\` names a database. In a cluster the keys are \`~{scoreline}:*\`. API and worker look at the rights when
-they start, and say which are missing. On Kubernetes, KEDA uses the same user, and needs \`+ping\` and \`+type\`, too.
+they start, and say which are missing. On Kubernetes, KEDA uses the same user, and needs \`+ping\` and
+\`+type\`, too; in a cluster also \`+cluster|slots\` and \`+command\`.
 
 \`\`\`
 ${wrap(['ACL SETUSER scoreline on >PASSWORD', ...aclRules('scoreline')], 100)}

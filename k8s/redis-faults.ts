@@ -17,6 +17,7 @@ export function checkRedis(values: Values, refuse: Refuse): void {
   checkAzureHost(values, refuse);
   checkFullNames(values, refuse);
   checkTls(values, refuse);
+  checkShards(values, refuse);
 }
 
 function checkSize({ redis }: Values, refuse: Refuse): void {
@@ -62,4 +63,14 @@ function checkTls({ redis }: Values, refuse: Refuse): void {
       'expected none, because redis.url asks for no TLS: write rediss instead of redis there',
     );
   }
+}
+
+/** Our processes check the certificate of a shard by the name of the host that they know. KEDA does not. */
+function checkShards({ redis, keda }: Values, refuse: Refuse): void {
+  if (redis.kind !== 'azure' || redis.clusteringPolicy !== 'OSSCluster') return;
+  if (!keda.checkCertificates) return;
+  refuse(
+    ['redis', 'clusteringPolicy'],
+    'expected NoCluster or EnterpriseCluster, because KEDA reaches the shards of OSSCluster by their numbers, which are not in their certificates; or keda: { checkCertificates: false }, with which KEDA gives the password to whoever answers',
+  );
 }

@@ -149,6 +149,7 @@ function makeQueueTrigger(values: Values, { scaling }: PlannedModel, queue: stri
       activationListLength: '0',
       // Said here or in the TriggerAuthentication; in both it is an error.
       enableTLS: `${isTls}`,
+      ...(isTls && !values.keda.checkCertificates && { unsafeSsl: 'true' }),
     },
     authenticationRef: { name: authenticationName },
   };

@@ -282,6 +282,12 @@ export const valuesSchema = z.strictObject({
         .max(300)
         .default(1)
         .describe('How often KEDA looks for requests. It is what a model at zero waits at most.'),
+      checkCertificates: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Whether KEDA checks the certificates of Redis. Otherwise it gives the password to whoever answers.',
+        ),
     })
     .prefault({}),
   monitoring: z

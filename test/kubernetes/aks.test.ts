@@ -178,8 +178,10 @@ test('the Key Vault has the secret that the manifests mount', () => {
   expect(names.filter((name) => name === vaultSecret)).toHaveLength(2);
 });
 
+const sharded = { redis: managed('OSSCluster'), keda: { checkCertificates: false } };
+
 test('Azure makes the Redis that the manifests use, with all that it must not lose', () => {
-  const cluster = generate({ ...onAks, redis: managed('OSSCluster') });
+  const cluster = generate({ ...onAks, ...sharded });
   const { managedRedis } = parametersOf(cluster);
   expect(managedRedis).toEqual({
     name: 'scoreline',
@@ -191,7 +193,7 @@ test('Azure makes the Redis that the manifests use, with all that it must not lo
 });
 
 test('shards of Azure are reached on their own ports', () => {
-  const [rule] = generate({ redis: managed('OSSCluster') })
+  const [rule] = generate({ ...sharded })
     .of('NetworkPolicy')
     .find(({ metadata }) => metadata.name === 'worker').spec.egress;
   expect(rule.ports).toEqual([

@@ -129,6 +129,14 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     }
   });
 
+  test('KEDA checks certificates, unless it is told not to', () => {
+    const { checkCertificates } = cluster.plan.values.keda;
+    for (const { metadata, type } of of('ScaledObject').flatMap(({ spec }) => spec.triggers)) {
+      const isUnsafe = type.startsWith('redis') && !checkCertificates;
+      expect(metadata.unsafeSsl).toBe(isUnsafe ? 'true' : undefined);
+    }
+  });
+
   test('every value of a trigger is a text, as KEDA wants it', () => {
     for (const { metadata } of of('ScaledObject').flatMap(({ spec }) => spec.triggers)) {
       for (const value of Object.values(metadata)) expect(value).toBeTypeOf('string');

@@ -106,6 +106,7 @@ export const variants: Record<string, Record<string, unknown>> = {
       clusteringPolicy: 'OSSCluster',
       prefix: '{staging}',
     },
+    keda: { checkCertificates: false },
   },
   'Redis of Azure with shards behind one address': {
     redis: {
