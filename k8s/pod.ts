@@ -68,9 +68,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
       terminationGracePeriodSeconds: graceSeconds,
       securityContext: {
         runAsNonRoot: true,
-        runAsUser: user,
-        runAsGroup: user,
-        fsGroup: user,
+        ...(values.podUser === 'own' && { runAsUser: user, runAsGroup: user, fsGroup: user }),
         // Otherwise the owner of every file of a volume is changed at each start.
         fsGroupChangePolicy: 'OnRootMismatch',
         seccompProfile: { type: 'RuntimeDefault' },

@@ -266,6 +266,12 @@ export const valuesSchema = z.strictObject({
   authoritiesConfigMap: objectName
     .optional()
     .describe('A ConfigMap with the certificates of private authorities under ca.crt.'),
+  podUser: z
+    .enum(['own', 'cluster'])
+    .default('own')
+    .describe(
+      'Who chooses the user that the processes of a pod run as: we, or a cluster that has numbers of its own for each namespace, as OpenShift does.',
+    ),
   nodes: z
     .strictObject({ cpu: nodesSchema.prefault({}), gpu: nodesSchema.optional() })
     .prefault({}),

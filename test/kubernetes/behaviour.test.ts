@@ -186,7 +186,11 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
         automountServiceAccountToken: false,
         securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
       });
-      expect(spec.securityContext.runAsUser).toBeGreaterThan(0);
+      const { runAsUser, runAsGroup, fsGroup } = spec.securityContext;
+      const isOurs = cluster.plan.values.podUser === 'own';
+      expect(
+        [runAsUser, runAsGroup, fsGroup].every((id) => (isOurs ? id > 0 : id === undefined)),
+      ).toBe(true);
       expect(spec.hostNetwork ?? spec.hostPID ?? spec.hostIPC).toBeUndefined();
       for (const each of spec.containers) {
         expect(each.securityContext).toEqual({

@@ -124,6 +124,7 @@ export const variants: Record<string, Record<string, unknown>> = {
       gpu: { ...gpuNodes.gpu, spot: 'prefer', taints: ['sku=gpu'] },
     },
   },
+  'users that the cluster chooses': { podUser: 'cluster' },
   'a Redis elsewhere': {
     redis: { kind: 'external', url: 'redis://redis.example.com:6390/2', ports: [] },
   },
