@@ -31,7 +31,7 @@ export function bodyOf(input: Input): Required<Pick<Asked, 'body' | 'headers'>> 
   if (!isJson(input)) {
     throw misuse('one input: a text, the bytes of a file, a row of a table, or JSON', input);
   }
-  const body = JSON.stringify({ input }, refuseNonFinite);
+  const body = JSON.stringify({ input }, refuseOthers);
   return { body, headers: { 'Content-Type': 'application/json' } };
 }
 
@@ -52,17 +52,23 @@ function isBuffer(value: unknown): value is ArrayBuffer {
   return Object.prototype.toString.call(value) === '[object ArrayBuffer]';
 }
 
-/** A Map, a Date or a Promise would be JSON without any columns. */
+/** A Map or a Promise would be JSON without any columns, and a typed array an object with its places as keys. */
 function isJson(value: unknown): boolean {
   const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
   return ['String', 'Number', 'Boolean', 'Null', 'Array', 'Object'].includes(kind);
 }
 
-/** JSON has no such numbers, and `null` would mean something else. */
-function refuseNonFinite(name: string, value: unknown): unknown {
+/** JSON has no other values, and what JSON.stringify makes of them means something else. It leaves undefined out. */
+function refuseOthers(name: string, value: unknown): unknown {
+  const quoted = JSON.stringify(name);
   if (typeof value === 'bigint') {
-    throw misuse(`${JSON.stringify(name)} to be a number, or the text of one`, value);
+    throw misuse(`${quoted} to be a number, or the text of one`, value);
   }
-  if (typeof value !== 'number' || Number.isFinite(value)) return value;
-  throw misuse(`${JSON.stringify(name)} to be a finite number, or null if it is missing`, value);
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw misuse(`${quoted} to be a finite number, or null if it is missing`, value);
+  }
+  if (value !== undefined && !isJson(value)) {
+    throw misuse(`${quoted} to be JSON, such as an array, which Array.from makes`, value);
+  }
+  return value;
 }

@@ -750,19 +750,32 @@ def _encode_input(input: Input) -> tuple[bytes, str]:
             f"Expected one input: a text, the bytes or the path of a file, a row of a table, or JSON; got {type(input).__name__}."
         )
     try:
-        return _to_json({"input": input}), "application/json"
+        body = _to_json({"input": input})
     except ValueError:
         raise ValueError("Expected finite numbers, and None for missing ones; JSON has no others.") from None
+    json.loads(body, object_pairs_hook=_refuse_equal_keys)
+    return body, "application/json"
 
 
 def _to_json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, default=_plain).encode()
 
 
+def _refuse_equal_keys(pairs: list[tuple[str, Any]]) -> None:
+    """Different keys of Python, such as 1 and "1", can be one of JSON."""
+    keys = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise ValueError(f"Expected keys that differ in JSON; several are {json.dumps(key)[:80]} there.")
+        keys.add(key)
+
+
 def _plain(value: Any) -> Any:
-    """Numbers of numpy, as rows of pandas have them."""
-    if hasattr(value, "item"):
-        return value.item()
+    """Numbers and arrays of numpy, as rows of pandas have them."""
+    # numpy makes whole numbers of dates with nanoseconds.
+    is_date = getattr(getattr(value, "dtype", None), "kind", None) in ("M", "m")
+    if hasattr(value, "tolist") and not is_date:
+        return value.tolist()
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"Expected texts, numbers, True, False and None; got {type(value).__name__}.")

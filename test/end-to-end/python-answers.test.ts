@@ -235,7 +235,8 @@ describe.skipIf(!hasPython).each([
         ? ([
             ['numpy.float32("nan")', /'rooms' to be a finite number.*got nan/],
             ['numpy.float64("-inf")', /'rooms' to be a finite number.*got -inf/],
-            ['numpy.array([1.0, 2.0])', /'rooms' to be a finite number/],
+            ['numpy.array([1.0, float("nan")])', /'rooms' to be a finite number/],
+            ['numpy.datetime64("2026-01-02", "ns")', /'rooms'.*got datetime64/],
           ] as const)
         : []),
     ] as const)('a row with %s, by the name of its column', async (code, expected) => {
@@ -251,6 +252,7 @@ describe.skipIf(!hasPython).each([
       ['float("inf")', /Expected finite numbers/],
       ['{1}', /Expected one input: a text, .* or JSON; got set/],
       ['[{1}]', /got set/],
+      ['[{"a": {1: 2, "1": 3}}]', /Expected keys that differ in JSON; several are "1" there/],
     ])('JSON with %s', async (code, expected) => {
       const peer = await openPeer(json(scored));
       const { misuse } = await ask(peer.url, 'score', { arguments: ['m', python(code)] });
@@ -293,12 +295,13 @@ describe.skipIf(!hasPython).each([
         sent = (await buffer(request)).toString();
         send(text)(response, request);
       });
-      const cells = ['9007199254740993', '2**70', '-0.0', hasNumpy ? 'numpy.int64(2**60+1)' : '1'];
+      const cells = ['9007199254740993', '2**70', '-0.0'];
+      if (hasNumpy) cells.push('numpy.int64(2**60+1)', 'numpy.array([7])');
       const row = python(`dict(enumerate([${cells}]))`);
       const { repr } = await ask(peer.url, 'score', { arguments: ['m', row] });
       expect(repr).toContain("[{'value': -9007199254740993}, {'value': -0.0}]");
-      expect(sent).toMatch(/: 9007199254740993, .*: 1180591620717411303424, .*: -0\.0, /);
-      if (hasNumpy) expect(sent).toContain(': 1152921504606846977}');
+      expect(sent).toMatch(/: 9007199254740993, .*: 1180591620717411303424, .*: -0\.0/);
+      if (hasNumpy) expect(sent).toMatch(/: 1152921504606846977, .*: \[7\]\}/);
     });
 
     test('of tensors in JSON by their datatype', async () => {

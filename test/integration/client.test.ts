@@ -488,6 +488,9 @@ describe('bad input', () => {
     [detachedView(), /detached/],
     [{ age: Number.NaN }, /"age" to be a finite number, or null.*NaN/],
     [{ age: Number.POSITIVE_INFINITY }, /"age" to be a finite number/],
+    [{ ages: new Float32Array([7]) }, /"ages" to be JSON.*an object \(Float32Array\)/],
+    [[{ ages: new Map([['Ada', 7]]) }], /"ages" to be JSON.*an object \(Map\)/],
+    [{ age: () => 7 }, /"age" to be JSON/],
   ])('is refused before it is sent: %j', async (input, expected) => {
     await expect(client.score('m', input as string)).rejects.toThrow(expected);
     await expect(client.submit('m', input as string)).rejects.toThrow(expected);

@@ -269,6 +269,14 @@ def predict(inputs):
     ['bytes', '[b"a"]', 'and None for NaN; bytes has no form in JSON'],
     ['a key that is no text', '[{(1, 2): 3}]', 'and None for NaN; keys must be str'],
     ['a list in itself', '[itself]', 'and None for NaN; Circular reference'],
+    ['a date', '[np.datetime64("2026-01-02")]', 'datetime64 of dates or times has no form in JSON'],
+    ['dates', '[np.array(["2026-01-02"], "datetime64[ns]")]', 'ndarray of dates or times has'],
+    ['a time', 'np.array([5], "timedelta64[ns]")', 'ndarray of dates or times has'],
+    ['keys that are one in JSON', '[{1: 2, "1": 3}]', 'several keys of an object are "1" in JSON'],
+    ['such keys further in', '[[0, {"a": {0.5: 2, "0.5": 3}}]]', 'are "0.5" in JSON'],
+    ['such keys of a bool', '[{"a": 1, True: 2, "true": 3}]', 'are "true" in JSON'],
+    ['such keys of None', '[{"null": 2, None: 3}]', 'are "null" in JSON'],
+    ['such keys below zero', '[{"a": {"b": 1, -1e300: 2, "-1e+300": 3}}]', 'are "-1e+300" in JSON'],
   ])('refuses %s where JSON is expected', async (_what, result, reason) => {
     const engine = await open(
       `
@@ -285,6 +293,23 @@ def predict(inputs):
     expect(decodeStrings((outputs[0] as Tensor).data)).toEqual(['1', '{"a":[1.0,"ä"]}']);
     const half = await engine.run([texts('"\\ud800"')]);
     expect(decodeStrings((half.outputs[0] as Tensor).data)).toEqual(['"\\ud800"']);
+  });
+
+  test('writes other keys of JSON than texts', async () => {
+    const engine = await open(
+      'def predict(inputs): return [{1: 2, "2": 3, True: 4, None: 5, 0.5: {1: 6}}]',
+      {
+        ...{
+          kind: 'json',
+          json: ['y'],
+          inputs: [value('x', 'BYTES')],
+          outputs: [value('y', 'BYTES')],
+        },
+      },
+    );
+    const { outputs } = await engine.run([texts('0')]);
+    const [json] = decodeStrings((outputs[0] as Tensor).data);
+    expect(json).toBe('{"1":4,"2":3,"null":5,"0.5":{"1":6}}');
   });
 
   test('takes arrays for JSON, and gives the bytes of files', async () => {

@@ -25,6 +25,7 @@ import importlib.util
 import json
 import math
 import os
+import re
 import signal
 import socket
 import struct
@@ -44,6 +45,8 @@ TYPES = {
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
     "FP16": "float16", "FP32": "float32", "FP64": "float64",
 }  # fmt: skip
+# A key of JSON that may have been a number, True, False or None.
+KEY_OF_OTHER_TYPE = re.compile('[{,]"(?:-?[0-9][0-9.e+-]*|true|false|null)":')
 
 
 class Unfit(Exception):
@@ -360,10 +363,21 @@ def to_json(value, output):
 def write_json(value, answer):
     try:
         text = json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=to_plain)
+        if KEY_OF_OTHER_TYPE.search(text):
+            json.loads(text, object_pairs_hook=refuse_equal_keys)
         # UTF-8 has no half of a surrogate pair. JSON does, and its escape is the one that Python writes.
         return text.encode(errors="backslashreplace")
     except (TypeError, ValueError, RecursionError) as error:
         raise Unfit(f"expected values that have a form in JSON in the output {value['name']}, and None for NaN; {error}") from error
+
+
+def refuse_equal_keys(pairs):
+    """Different keys of Python, such as 1 and "1", can be one of JSON. Each reader would take another of the values."""
+    keys = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise ValueError(f"several keys of an object are {json.dumps(key)[:80]} in JSON")
+        keys.add(key)
 
 
 def to_plain(value):
@@ -372,8 +386,10 @@ def to_plain(value):
         value = value.detach().cpu()
     if hasattr(value, "numpy") and not hasattr(value, "tolist"):  # one of TensorFlow
         value = value.numpy()
-    if not hasattr(value, "tolist"):
-        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    # NumPy makes whole numbers of dates with nanoseconds, and dates of others.
+    is_date = getattr(getattr(value, "dtype", None), "kind", None) in ("M", "m")
+    if is_date or not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__}{' of dates or times' * is_date} has no form in JSON")
     return value.tolist()
 
 
