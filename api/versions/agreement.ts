@@ -1,15 +1,20 @@
-// Whether two versions of a model answer the same: the same best class, or the same numbers within a tolerance.
+// Whether two versions of a model answer the same: the same best class, or the same numbers or JSON within a tolerance.
 
+import { parseExactly } from '../../shared/exact-json.js';
+import { areLike } from '../../shared/json-likeness.js';
 import { ownTensors } from '../../shared/manifest/heads.js';
 import { scoresClasses } from '../../shared/manifest/output.js';
 import type { Model } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
+import { decodeStrings, type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import type { OutputWish } from '../../shared/wire/job.js';
 import { readValue } from '../kinds/regression.js';
 
 /** Numbers agree up to this share of the largest one of their output. */
 const tolerance = 0.01;
+
+/** Longer JSON is compared byte by byte, since parsing holds up everybody else. */
+const parsedBytesMax = 1_048_576;
 
 /** Whether the outputs of two versions for the same input agree. */
 export function doAgree(
@@ -29,12 +34,13 @@ export function doAgree(
       return false;
     }
   }
+  const areJson = [model, other].every(({ manifest }) => manifest.output.kind === 'json');
   const [tensors, twins] = [ownTensors(own), ownTensors(others)];
   return (
     tensors.length === twins.length &&
     tensors.every((tensor) => {
       const twin = twins.find(({ name }) => name === tensor.name);
-      return twin !== undefined && areAlike(tensor, twin);
+      return twin !== undefined && areAlike(tensor, twin, areJson);
     })
   );
 }
@@ -46,11 +52,20 @@ function bestLabel({ labels }: Model, outputs: readonly Tensor[]): string {
   return JSON.stringify([label?.id, label?.text]);
 }
 
-function areAlike(one: Tensor, other: Tensor): boolean {
+function areAlike(one: Tensor, other: Tensor, areJson: boolean): boolean {
   const isSameForm = one.datatype === other.datatype && one.shape.join() === other.shape.join();
   if (!isSameForm) return false;
   if (one.datatype.startsWith('FP')) return areClose(toFloats(one), toFloats(other));
-  return Buffer.compare(one.data, other.data) === 0;
+  if (Buffer.compare(one.data, other.data) === 0) return true;
+  if (!areJson || Math.max(one.data.length, other.data.length) > parsedBytesMax) return false;
+  const [some, others] = [one, other].map(({ data }) => decodeStrings(data).map(parseExactly));
+  return areLike(some, others, areNear);
+}
+
+/** Whole numbers may be ids. The other numbers of a JSON have scales of their own, such as widths beside scores. */
+function areNear(one: number, other: number): boolean {
+  if (Number.isInteger(one) && Number.isInteger(other)) return one === other;
+  return Math.abs(one - other) <= tolerance * Math.max(Math.abs(one), Math.abs(other));
 }
 
 function areClose(some: ArrayLike<number>, others: ArrayLike<number>): boolean {

@@ -5,6 +5,7 @@ import { readEmbedding } from '../../api/kinds/embedding.js';
 import { readJson } from '../../api/kinds/json.js';
 import { readValue } from '../../api/kinds/regression.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { areLike } from '../../shared/json-likeness.js';
 import { type ScoresExample, scoresExampleOf } from '../../shared/manifest/example.js';
 import { ownTensors } from '../../shared/manifest/heads.js';
 import { scoresOf } from '../../shared/manifest/manifest.js';
@@ -122,27 +123,10 @@ function compareJson(
   { json, tolerance }: Pick<ScoresExample['expected'], 'json' | 'tolerance'>,
 ): string {
   if (json === undefined) return `answered with ${shown(JSON.parse(got))}`;
-  if (isLike(json, JSON.parse(got), tolerance)) return `${shown(json)}, as expected`;
+  const areNear = (one: number, other: number) => Math.abs(one - other) <= tolerance;
+  if (areLike(json, JSON.parse(got), areNear)) return `${shown(json)}, as expected`;
   throw wrongFile(
     `${name}: example: expected ${JSON.stringify(json)}, numbers ± ${tolerance}; got ${got}`,
-  );
-}
-
-/** Whether values of JSON are the same, but for numbers that differ by so much. */
-function isLike(one: unknown, other: unknown, tolerance: number): boolean {
-  if (typeof one === 'number' && typeof other === 'number') {
-    return Math.abs(one - other) <= tolerance;
-  }
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) {
-    return one === other;
-  }
-  const [keys, others] = [Object.keys(one), Object.keys(other)];
-  const isEach = (key: string) =>
-    Object.hasOwn(other, key) && isLike(Reflect.get(one, key), Reflect.get(other, key), tolerance);
-  return (
-    Array.isArray(one) === Array.isArray(other) &&
-    keys.length === others.length &&
-    keys.every(isEach)
   );
 }
 

@@ -17,6 +17,12 @@ const number = (value: number): Tensor => ({
 
 test.each([
   ['json', json('{"a":1}'), json('{"a":1}'), json('{"a":2}')],
+  ['json', json('{"a":1,"b":[0.5]}'), json('{"b":[0.501],"a":1.0}'), json('{"a":1,"b":[0.52]}')],
+  ['json', json('[1920.5,0.3]'), json('[1921.5,0.3]'), json('[1920.5,0.4]')],
+  ['json', json('[1041,1042]'), json('[1041,1042.0]'), json('[1042,1041]')],
+  ['json', json('9007199254740993'), json('9007199254740993'), json('9007199254740992')],
+  ['json', json('{"a":null}'), json('{"a":null}'), json('{"b":null}')],
+  ['json', json('[[],""]'), json('[[],""]'), json('[{},""]')],
   ['regression', number(100), number(100.5), number(102)],
 ])('answers of the kind %s are compared beside further answers', (kind, own, same, different) => {
   const sample = makeSampleModel();
