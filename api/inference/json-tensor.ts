@@ -35,7 +35,7 @@ export function checkListed(
   if (count <= listedMax) return;
   throw new ScorelineError(
     'result_too_large',
-    `Expected at most ${listedMax} numbers in an answer of lists; the outputs have ${count}. Send fewer rows, name fewer outputs, or ask /v2 for binary ones: "binary_data": true by HTTP, raw_input_contents by gRPC.`,
+    `Expected at most ${listedMax} numbers, or eight bytes of texts for each, in an answer of lists; the outputs have ${count}. Send fewer rows, name fewer outputs, or ask /v2 for binary ones: "binary_data": true by HTTP, raw_input_contents by gRPC.`,
   );
 }
 

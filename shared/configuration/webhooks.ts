@@ -114,12 +114,13 @@ function readHost(text: string, context: z.core.$RefinementCtx): WebhookHost {
   if (!isWhole || /[*\s]/.test(name)) return refuse(`${hostForm}; ${show(name)} is none`);
   for (const network of networks) {
     const found = findNetworkFault(network);
-    if (found) return refuse(`${found} behind ${show(name)}; got ${show(network)}`);
+    if (found) return refuse(`${found} behind ${show(name)}; ${show(network)} is none`);
   }
   const literal = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(literal) !== 0 && !isReachable(literal, networks)) {
+    const bits = isIP(literal) === 4 ? 32 : 128;
     return refuse(
-      `expected a public address, or its network behind it, such as ${name}=10.0.0.0/8; got ${show(text)}`,
+      `expected a public address, or its network behind it, such as ${name}=${literal}/${bits}; ${show(text)} is none`,
     );
   }
   return { origin: url.origin, networks };
