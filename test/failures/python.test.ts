@@ -197,6 +197,24 @@ def predict(texts):
     }, others);
   });
 
+  test('that is killed while it loads, as when memory is short, is tried again', async () => {
+    const killed = `${program}
+import signal
+def load():
+    with open("loads", "a+") as file:
+        file.write("x")
+        if file.tell() < 3: os.kill(os.getpid(), signal.SIGKILL)`;
+    await withProgram(
+      async (service) => {
+        await expect
+          .poll(async () => (await ask(service, '7', 'killed')).status, { timeout: 60_000 })
+          .toBe(200);
+        await expectSameWorker(service);
+      },
+      { killed },
+    );
+  });
+
   test('that takes long to load holds up no other model, is ended if it is unloaded, and does not hold up the end of its worker', async () => {
     const loading = (end: string) => `${program}
 def load():

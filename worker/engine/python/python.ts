@@ -103,9 +103,9 @@ function readAnswers(of: {
   const { child, stream, file, runs, log, lastError } = of;
   return new Promise((resolve, reject) => {
     let isReady = false;
-    const lose = (reason: string) => {
+    const lose = (reason: string, error = unloadable(file, reason)) => {
       if (isReady) runs.lose(reason);
-      reject(unloadable(file, reason));
+      reject(error);
     };
     const settle = ({ header, tensors }: Frame<FromHost>) => {
       switch (header.type) {
@@ -145,8 +145,10 @@ function readAnswers(of: {
     child.on('error', (error) =>
       lose(`the process of the program cannot be run: ${error.message}`),
     );
-    const end = (code: number | null, signal: NodeJS.Signals | null) =>
-      lose(`the process of the program has ended (${describeEnd(code, signal, lastError)})`);
+    const end = (code: number | null, signal: NodeJS.Signals | null) => {
+      const reason = `the process of the program has ended (${describeEnd(code, signal, lastError)})`;
+      lose(reason, signal === 'SIGKILL' ? killed(file) : undefined);
+    };
     // What the program has started may hold its streams open, and has nobody left to work for.
     let late: NodeJS.Timeout | undefined;
     child.on('exit', (code, signal) => {
@@ -220,6 +222,14 @@ function environmentOf({ type, id, threads }: Device): NodeJS.ProcessEnv {
     SCORELINE_DEVICE: type === 'cuda' ? `cuda:${id}` : type,
     PYTHONUNBUFFERED: '1',
   };
+}
+
+/** The system kills the process that takes the most memory when it is short, and may have more of it later. */
+function killed(file: string): ScorelineError {
+  return new ScorelineError(
+    'memory_insufficient',
+    `${file}: expected a program that can be loaded; its process was killed (SIGKILL) meanwhile, as happens when memory is short. Give the worker more memory or fewer models, or load less.`,
+  );
 }
 
 function unloadable(file: string, reason: string): ScorelineError {
