@@ -2,6 +2,7 @@
 // no uv, pip fetches one, which is kept for the next environment.
 
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { packageDirectory } from '../version.js';
 
@@ -45,17 +46,20 @@ export async function makePythonEnvironment(
     await withUv('uv');
     return;
   }
-  const { pip, settings } = await makeWithVenv(folder, options.base(), run);
+  const base = options.base();
+  const { pip, settings } = await makeWithVenv(folder, base, run);
   // uv does not read pip's settings, so it is no help where they name another index.
-  if (!/index|proxy/.test(settings)) {
-    const fetched = existsSync(keptUv) ? keptUv : await fetchUv(folder, pip);
-    try {
-      if (fetched && (await succeeds(withUv(path.join(fetched, 'bin/uv'))))) return;
-    } finally {
-      if (fetched && fetched !== keptUv) rmSync(fetched, { recursive: true, force: true });
-    }
+  if (/index|proxy/.test(settings)) return void (await pip(['install', ...packages]));
+  const fetched = existsSync(keptUv) ? keptUv : await fetchUv(folder, pip);
+  try {
+    if (fetched && (await succeeds(withUv(path.join(fetched, 'bin/uv'))))) return;
+  } finally {
+    if (fetched && fetched !== keptUv) rmSync(fetched, { recursive: true, force: true });
   }
-  await pip(['install', ...packages]);
+  // A uv that has failed may leave a half of a package behind, such as on a full disk, which pip takes for all of it.
+  await rm(folder, { recursive: true, force: true });
+  const anew = await makeWithVenv(folder, base, run);
+  await anew.pip(['install', ...packages]);
 }
 
 /** Returns the folder of a uv: the one that is kept, or one beside the environment where nothing can be kept. */

@@ -1,7 +1,7 @@
 // Tests the engine of Python programs with real programs: what they get and return, what they print and
 // raise, and the ways in which they end.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
@@ -14,8 +14,10 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
+import { makePythonEnvironment, pythonIn } from '../../shared/python/environment.js';
 import {
   type Datatype,
   datatypes,
@@ -734,6 +736,25 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
     expect(existsSync(marker)).toBe(false);
     writeFileSync(path.join(folder, 'lists/more.txt'), './own\n');
     expect(await double(folder)).toBe(8);
+  });
+
+  test('has whole packages, also if uv has left halves of them', { timeout: 120_000 }, async () => {
+    const folder = path.join(makeFolder({}), '.venv');
+    const execute = promisify(execFile);
+    const run = async (name: string, parameters: readonly string[]) => {
+      if (!name.endsWith('uv')) return (await execute(name, parameters)).stdout;
+      // What uv left on a full disk.
+      if (parameters[0] === 'pip') {
+        const [version] = readdirSync(path.join(folder, 'lib')) as [string];
+        const half = path.join(folder, 'lib', version, 'site-packages/numpy-2.4.6.dist-info');
+        mkdirSync(half, { recursive: true });
+        const metadata = 'Metadata-Version: 2.4\nName: numpy\nVersion: 2.4.6\n';
+        writeFileSync(path.join(half, 'METADATA'), metadata);
+      }
+      throw new Error('No space left on device');
+    };
+    await makePythonEnvironment(folder, { packages: ['numpy'], base: () => 'python3', run });
+    await execute(pythonIn(folder), ['-c', 'import numpy']);
   });
 
   test('that nobody wants any more is made no further, and leaves nothing behind', {

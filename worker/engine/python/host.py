@@ -172,7 +172,8 @@ def load(options):
     try:
         import numpy as np
     except ImportError as error:
-        raise ImportError("expected numpy in the environment of the model. Add it to its requirements.") from error
+        remedy = "Add it to its requirements. If it is there, delete the folder .venv, which is made again"
+        raise ImportError(f"expected numpy in the environment of the model; {error}. {remedy}") from error
     compile_anew(options["folder"])
     spec = importlib.util.spec_from_file_location("predict", loader=Uncached("predict", options["file"]))
     program = importlib.util.module_from_spec(spec)
