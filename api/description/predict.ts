@@ -124,6 +124,7 @@ export function formsOfNetwork(
   }: { predict?: string | undefined; rowsMax: number; hasRows: boolean },
 ): Pick<Forms, 'request' | 'response'> {
   const answered = outputs.filter(({ name }) => name === (predict ?? name));
+  const answer = predict === undefined ? rowOf : rowIn;
   const columns = z.object({ outputs: named(answered, columnOf) });
   if (!hasRows)
     return { request: z.object({ inputs: eitherWay(inputs, columnOf) }), response: columns };
@@ -131,7 +132,7 @@ export function formsOfNetwork(
   const asked = eitherWay(inputs, (input) => z.array(rowIn(input)).min(1).max(rowsMax));
   return {
     request: z.union([z.object({ instances: rows }), z.object({ inputs: asked })]),
-    response: z.union([z.object({ predictions: z.array(named(answered, rowOf)) }), columns]),
+    response: z.union([z.object({ predictions: z.array(named(answered, answer)) }), columns]),
   };
 }
 
@@ -159,7 +160,7 @@ function rowOf({ datatype, shape }: DeclaredTensor): z.ZodType {
   return shape.length > 1 ? dataSchemas[datatype] : elementSchemas[datatype];
 }
 
-/** A row as it is asked. */
+/** A row as it is asked, or answered where the manifest names the output. */
 function rowIn(input: DeclaredTensor): z.ZodType {
   const row = rowOf(input);
   return isOneInRow(input) ? z.union([elementSchemas[input.datatype], row]) : row;

@@ -5,6 +5,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { rowOffsets, type Tensor } from '../../shared/tensors/tensors.js';
 import { formOutputs, sizeOf } from './infer-response.js';
 import { checkListed, writeNested } from './json-tensor.js';
+import { isOneInRow } from './predict-request.js';
 
 /** How the answer to a request is written. */
 export interface PredictForm {
@@ -25,13 +26,17 @@ export function* writePrediction(
 ): Generator<number, string> {
   const forms = names.map((name) => ({ name, isBinary: false, classes: 0 }));
   checkListed(formOutputs(model, { outputs: forms }, items).map(sizeOf));
-  const hasRows = model.manifest.batch.dimension === 'first';
+  const { batch, network, predict } = model.manifest;
+  const hasRows = batch.dimension === 'first';
+  const chosen = network?.outputs.find(({ name }) => name === predict);
+  // `predict()` of scikit-learn returns numbers where its export has lists of one.
+  const areValues = chosen !== undefined && isOneInRow(chosen);
   const columns: string[][] = [];
   for (const name of names) {
     const tensors = items.flatMap((outputs) => outputs.filter((output) => output.name === name));
     const texts: string[] = [];
     for (const row of hasRows ? tensors.flatMap(rowsOf) : tensors) {
-      texts.push(yield* writeNested(row));
+      texts.push(yield* writeNested(areValues ? { ...row, shape: [] } : row));
     }
     columns.push(texts);
   }

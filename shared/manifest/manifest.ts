@@ -238,7 +238,7 @@ const wholeManifestSchema = z.strictObject({
     .string()
     .optional()
     .describe(
-      'The output of the network that `POST /v1/models/NAME:predict` answers with, such as the label of a class. If unset, all of them.',
+      'The output of the network that `POST /v1/models/NAME:predict` answers with, such as the label of a class. A row of one element is answered as the element. If unset, all of them, with the shape of the network.',
     ),
   batch: z
     .preprocess((value) => (value === 'none' ? { max: 1, dimension: 'none' } : value), batchSchema)

@@ -271,8 +271,34 @@ describe('npm run models -- add', () => {
     const manifest = readManifest(path.join(folder, 'models/ages'));
     expect(manifest.input).toMatchObject(input);
     expect(manifest.output.kind).toBe('regression');
+    expect(manifest.predict).toBe('value');
     const second = await addIn(folder, ['ages.onnx', '--name', 'tensors', '--kind', 'tensors']);
     expect(second.said).toContain('tensors: tensors, because as --kind says');
+  });
+
+  test('names the labels of a classifier for clients that expect what predict() returns', async () => {
+    const told = {
+      input: {
+        kind: 'table',
+        columns: [
+          { name: 'a', datatype: 'number' },
+          { name: 'b', datatype: 'number' },
+        ],
+      },
+      output: { kind: 'classification' },
+    };
+    const classifier = onnxModel({
+      nodes: [
+        node('Softmax', ['row'], ['probabilities']),
+        node('ArgMax', ['row'], ['label'], integer('axis', 1)),
+      ],
+      inputs: [value('row', float, ['N', 2])],
+      outputs: [value('label', long, ['N', 1]), value('probabilities', float, ['N', 2])],
+    });
+    const file = withMetadata(classifier, 'scoreline', JSON.stringify(told));
+    const { code, folder } = await add({ 'kinds.onnx': file }, 'kinds.onnx');
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/kinds')).predict).toBe('label');
   });
 
   describe('of a matrix whose columns its exporter has told', () => {

@@ -277,6 +277,16 @@ describe('an answer of V1', () => {
   });
 });
 
+test('the output for V1 has values where its rows have one element', () => {
+  const number: Declared = { name: 'number', datatype: 'FP32', shape: [-1, 1] };
+  const items = [[tensor(number, [2, 1], [1.5, 2])]];
+  const network = { inputs: [x], outputs: [number] };
+  const form = { outputs: ['number'], isColumnar: false };
+  const answer = (model: typeof one) => inOneGo(writePrediction(model, form, items));
+  expect(answer(modelOf([x], { network }))).toBe('{"predictions":[[1.5],[2]]}');
+  expect(answer(modelOf([x], { network, predict: 'number' }))).toBe('{"predictions":[1.5,2]}');
+});
+
 test('the output for V1 is one that the network declares', () => {
   const { asked } = read(modelOf([x], { predict: 'label' }), { instances: [[1, 2]] });
   expect(asked.outputs.map(({ name }) => name)).toEqual(['label']);

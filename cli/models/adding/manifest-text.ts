@@ -59,7 +59,7 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
         ]
       : []),
     declareNetwork(values),
-    ...formatPredict(values, answer),
+    ...formatPredict(values, input, answer),
     ...(batch === 'none' ? [noBatchRemark] : batch ? [fixedRemark] : []),
     ...Object.entries(others)
       .filter(([key]) => key !== 'description')
@@ -75,15 +75,20 @@ const fixedRemark = '# The file fixes the first dimension, so inputs are scored 
 const noBatchRemark =
   '# Not every input and output has a first dimension that counts inputs, so requests are scored one by one.';
 
-/** A classifier of scikit-learn and its like has an output with the best label of each row. */
-function formatPredict({ outputs }: Values, { kind }: Section): string[] {
+/** Names the output that `predict()` of scikit-learn and its like returns: the best label, or the number. */
+function formatPredict({ outputs }: Values, input: Section, { kind }: Section): string[] {
   const label = outputs.find(
-    (output) => /label$/i.test(output.name) && !isFloats(output) && output.shape.length < 2,
+    (output) =>
+      /label$/i.test(output.name) &&
+      !isFloats(output) &&
+      output.shape.slice(1).every((size) => size === 1),
   );
-  if (kind !== 'classification' || !label) return [];
+  const number = input.kind === 'table' && outputs.length === 1 ? outputs[0] : undefined;
+  const named = { classification: label, regression: number }[String(kind)];
+  if (!named) return [];
   return [
     '# What POST /v1/models/NAME:predict answers with, as KServe does.',
-    `predict: ${flow(label.name)}`,
+    `predict: ${flow(named.name)}`,
   ];
 }
 
