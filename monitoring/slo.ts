@@ -7,7 +7,7 @@
 
 import type { ErrorCode } from '../shared/errors.js';
 import type { Slo } from '../shared/manifest/slo.js';
-import { faultCodes } from '../shared/metrics/table.js';
+import { faultCodes, scoringRoutes } from '../shared/metrics/table.js';
 import type { AlertRule, RecordingRule, RuleGroup } from './rules.js';
 
 interface Burn {
@@ -29,7 +29,7 @@ const badCodes: readonly ErrorCode[] = [...faultCodes, 'overloaded'];
 /** What tells services with the same model apart, where Prometheus sets it (alerts.yaml). */
 const service = 'cluster, namespace, job';
 /** Probes and pages are no part of a model's service. */
-const scoring = 'route=~"native|reference|inference|grpc"';
+const scoring = `route=~"${scoringRoutes.join('|')}"`;
 
 interface Goal {
   readonly slo: 'availability' | 'latency';

@@ -302,7 +302,13 @@ function countRows(inputs: readonly Tensor[], rowsMax: number): number {
     throw tensorInvalid('the same first dimension in each input', inputs.map(showValue).join(', '));
   }
   if (rows === 0) throw tensorInvalid('at least one row, counted by the first dimension', 'none');
-  if (rows <= rowsMax) return rows;
+  checkRows(rows, rowsMax);
+  return rows;
+}
+
+/** @throws ScorelineError `too_many_inputs` */
+export function checkRows(rows: number, rowsMax: number): void {
+  if (rows <= rowsMax) return;
   throw new ScorelineError(
     'too_many_inputs',
     `Expected at most ${rowsMax} rows in a request, counted by the first dimension; got ${rows}. Send several requests: the service batches them.`,

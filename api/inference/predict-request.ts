@@ -11,6 +11,7 @@ import { fromJson } from '../../shared/tensors/json-elements.js';
 import { showName, showValue } from '../../shared/tensors/network.js';
 import {
   checkInferRequest,
+  checkRows,
   type GivenInput,
   type InferRequest,
   networkOf,
@@ -41,6 +42,7 @@ export function readPredictRequest(
   const network = networkOf(model);
   const values = readValues(value);
   const isColumnar = 'inputs' in values;
+  if (!isColumnar) checkRows(values.instances.length, limits.rowsMax);
   if (!isColumnar && model.manifest.batch.dimension === 'none') throw noRows(model);
   const columns = columnsOf(values, network);
   const isExact = !longNumber.test(text);
@@ -109,7 +111,7 @@ function byName(value: unknown, { inputs }: Network, place: string): Columns {
 function inputOf(declared: DeclaredTensor, value: unknown): GivenInput {
   const { name, datatype } = declared;
   const isBase64 = datatype === 'BYTES' && isBytes(firstOf(value));
-  const bytes = isBase64 ? unwrapped(value, name) : value;
+  const bytes = isBase64 ? unwrapped(value, declared) : value;
   const rows = Array.isArray(bytes) && isOneInRow(declared) ? bytes.map(onlyOf) : undefined;
   const data = rows ?? bytes;
   return {
@@ -149,11 +151,13 @@ function firstOf(value: unknown): unknown {
   return first;
 }
 
-/** Returns the texts in base64 of lists of bytes. */
-function unwrapped(value: unknown, name: string): unknown {
-  if (Array.isArray(value)) return value.map((each) => unwrapped(each, name));
+/** Returns the texts in base64 of lists of bytes, which are no deeper than the network has dimensions. */
+function unwrapped(value: unknown, declared: DeclaredTensor, depth = 0): unknown {
+  if (Array.isArray(value) && depth < declared.shape.length) {
+    return value.map((each) => unwrapped(each, declared, depth + 1));
+  }
   if (isBytes(value)) return value.b64;
-  throw tensorInvalid(`{"b64": "…"} as each element of ${showName(name)}`, shown(value));
+  throw tensorInvalid(`{"b64": "…"} as each element of ${showName(declared.name)}`, shown(value));
 }
 
 /** Whether a value is bytes as clients of V1 send them. */

@@ -3,10 +3,14 @@
 
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import { isFault, latencyBuckets, refusalCodes } from '../../shared/metrics/table.js';
+import {
+  isFault,
+  latencyBuckets,
+  refusalCodes,
+  scoringRoutes,
+} from '../../shared/metrics/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
-import { scoringRoutes } from '../metrics/requests.js';
 import type { Statistics } from '../statistics.js';
 
 export interface Totals {

@@ -3,7 +3,7 @@
 import { nowMs } from '../../shared/clock.js';
 import { overloadReasons } from '../../shared/errors.js';
 import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
-import { faultCodes, refusalCodes } from '../../shared/metrics/table.js';
+import { faultCodes, refusalCodes, scoringRoutes } from '../../shared/metrics/table.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import type { RequestEvents } from '../events.js';
 
@@ -13,14 +13,6 @@ type ModelLabels = Labels<'requestSeconds'>;
 const noModel: ModelLabels = { model: '', version: '' };
 /** The labels of a request to a model that is here and cannot be served. */
 const unserved = (model: string): ModelLabels => ({ model, version: '' });
-/** The routes of requests that are to be scored. */
-export const scoringRoutes: readonly string[] = [
-  'reference',
-  'native',
-  'inference',
-  'predict',
-  'grpc',
-];
 const refusals: ReadonlySet<string> = new Set(refusalCodes);
 
 export function makeRequestMetrics(

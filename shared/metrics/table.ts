@@ -32,6 +32,15 @@ const worker = ['worker'] as const;
 const both = ['api', 'worker'] as const;
 const model = ['model', 'version'] as const;
 
+/** The routes of requests that are to be scored. */
+export const scoringRoutes: readonly string[] = [
+  'native',
+  'reference',
+  'inference',
+  'predict',
+  'grpc',
+];
+
 export const metricTable = {
   requests: {
     name: 'scoreline_requests_total',
@@ -40,7 +49,7 @@ export const metricTable = {
     roles: api,
     labels: ['route', ...model, 'code'],
     meaning:
-      'Answered requests. `route` is `reference`, `native`, `inference` or `grpc` for those that score, `health`, or `other`. `code` is `ok`, or a code of docs/errors.md; `not_ready` is that of a readiness probe. `model` is empty if the request names none that is here; one that cannot be served has no `version`. A request with several inputs counts once, as `ok` if it could be read.',
+      'Answered requests. `route` is `native`, `reference`, `inference`, `predict` or `grpc` for those that score, `health`, or `other`. `code` is `ok`, or a code of docs/errors.md; `not_ready` is that of a readiness probe. `model` is empty if the request names none that is here; one that cannot be served has no `version`. A request with several inputs counts once, as `ok` if it could be read.',
   },
   requestSeconds: {
     name: 'scoreline_request_duration_seconds',

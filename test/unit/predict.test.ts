@@ -131,6 +131,8 @@ describe('a request of V1', () => {
     expect(errorOf(() => tensorsOf(texts, { instances: [...bytes, 'Köln'] })).message).toBe(
       'Expected {"b64": "…"} as each element of "text"; got "Köln".',
     );
+    const deep = `${'['.repeat(100_000)}{"b64": ""}${']'.repeat(100_000)}`;
+    expect(errorOf(() => tensorsOf(texts, `{"instances": ${deep}}`)).code).toBe('tensor_invalid');
   });
 
   test.each([

@@ -88,7 +88,7 @@ function readJsonBytes({ headers }: IncomingMessage, bodyBytes: number): number 
 }
 
 /** Parsing numbers takes 8 to 70 ms for each MB, and meanwhile nobody else is served. */
-export function tooMuchJson(bytes: number, bytesMax: number): ScorelineError {
+function tooMuchJson(bytes: number, bytesMax: number): ScorelineError {
   return new ScorelineError(
     'body_too_large',
     `Expected at most ${bytesMax} bytes of JSON; got ${bytes}. Send large tensors as binary data behind the JSON: binary_data_size on the input, and the header ${jsonBytesHeader}.`,

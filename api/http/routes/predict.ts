@@ -27,7 +27,7 @@ import { headersOf } from '../gate/open-call.js';
 import { nameOf } from '../parameters/model-name.js';
 import { readWish } from '../parameters/parameters.js';
 import { predictAddress } from '../paths.js';
-import { tooMuchJson, writeTiming } from './infer.js';
+import { writeTiming } from './infer.js';
 import type { ScoreHandler } from './score-handler.js';
 import type { SeveralInputsRoutes } from './several-inputs.js';
 
@@ -44,7 +44,12 @@ export function makeScorePredict(options: {
   /** Reads a body of JSON, whatever its declared type, as the servers of V1 do. */
   const readText = async (call: Call, request: Request, response: Response): Promise<string> => {
     const body = await readBytes(call, request, response);
-    if (body.length > jsonBytesMax) throw tooMuchJson(body.length, jsonBytesMax);
+    if (body.length > jsonBytesMax) {
+      throw new ScorelineError(
+        'body_too_large',
+        `Expected at most ${jsonBytesMax} bytes of JSON; got ${body.length}. Send fewer rows, or binary tensors to POST /v2/models/${call.model.name}/infer.`,
+      );
+    }
     return decodeJson(body, charsetOf(request));
   };
 
