@@ -6,7 +6,7 @@
 // All other faults either pass or end the process.
 
 import type { RedisClock } from '../shared/redis/clock.js';
-import type { Redis } from '../shared/redis/redis.js';
+import { explain, type Redis } from '../shared/redis/redis.js';
 import type { EngineDevice } from './engine/engine.js';
 import type { Place } from './place.js';
 
@@ -40,6 +40,8 @@ export class WorkerHealth {
   #places: Places = () => [];
   #redis: Pick<Redis, 'status'> | undefined;
   #clock: Pick<RedisClock, 'warning'> | undefined;
+  /** Why the last attempt to connect failed. */
+  #failure: Error | undefined;
   /** By the clock of `performance`; undefined while there is no connection. */
   #connectedAt: number | undefined;
 
@@ -53,9 +55,13 @@ export class WorkerHealth {
     this.#redis = redis;
     const note = () => {
       this.#connectedAt = redis.status === 'ready' ? performance.now() : undefined;
+      if (redis.status === 'ready') this.#failure = undefined;
     };
     note();
     redis.on('ready', note).on('close', note);
+    redis.on('error', (error: Error) => {
+      this.#failure = error;
+    });
   }
 
   /** Includes the clock of the machine. */
@@ -91,14 +97,21 @@ export class WorkerHealth {
       return { status: 'draining', reason: 'The worker finishes the jobs it holds.', models };
     }
     if (this.#redis && this.#connectedAt === undefined) {
-      const reason = 'Redis cannot be reached. Check that it runs, the network, and REDIS_URL.';
-      return { status: 'away', reason, models };
+      return { status: 'away', reason: this.#whyAway(), models };
     }
     if (this.#phase === 'loading') {
       return { status: 'loading', reason: 'The worker loads its models.', models };
     }
     const warning = this.#clock?.warning;
     return { status: 'ready', ...(warning !== undefined && { warning }), models };
+  }
+
+  /** Redis can also be there and refuse us, such as with another password. */
+  #whyAway(): string {
+    if (!this.#failure)
+      return 'Redis cannot be reached. Check that it runs, the network, and REDIS_URL.';
+    const { reason, advice } = explain(this.#failure);
+    return `Redis cannot be used: ${reason}. ${advice}`;
   }
 
   /** Replies cannot be sent without Redis, so only the time with a connection counts. */

@@ -175,6 +175,21 @@ describe('the probes of a worker', () => {
       expect(await probe('livez')).toEqual([200, 'draining']);
     });
   });
+
+  test('say why Redis cannot be used, and what to do', async () => {
+    const port = await findFreePort();
+    const environment = { PROBE_PORT: String(port) };
+    await withStage({ environment }, async ({ start, redis }) => {
+      await start();
+      const readiness = async () => (await askHttp(`http://127.0.0.1:${port}/readyz`)).body;
+      await redis.client.acl('SETUSER', 'default', 'resetpass', '>another');
+      await redis.client.call('CLIENT', 'KILL', 'SKIPME', 'yes');
+      const detail = /^Redis cannot be used: NOAUTH .*another password now: correct REDIS_PASSWORD/;
+      await waitUntil('it says so', async () => detail.test((await readiness()).reason));
+      await redis.client.acl('SETUSER', 'default', 'nopass');
+      await waitUntil('it is ready', async () => (await readiness()).status === 'ready');
+    });
+  });
 });
 
 test('a worker on a fallback device says so in its readiness and its log, and counts it', async () => {

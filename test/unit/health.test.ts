@@ -9,8 +9,8 @@ function makeConnection(status: 'ready' | 'reconnecting') {
   const listeners: (() => void)[] = [];
   const connection = {
     status,
-    on: (_event: string, listener: () => void) => {
-      listeners.push(listener);
+    on: (event: string, listener: () => void) => {
+      if (event !== 'error') listeners.push(listener);
       return connection;
     },
   };
