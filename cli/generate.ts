@@ -29,6 +29,8 @@ const header = '`npm run fix` generates this page from the code. Change the code
 const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
 const manifestsFolder = 'k8s/generated';
 const monitoringFolder = 'monitoring/generated';
+/** What KEDA's scaler runs for a single Redis and for Sentinels, beside what API and workers run. */
+const rightsOfKeda = ['+ping', '+type'];
 const kernelFolders = ['api/kinds/pictures/plain-jpeg', 'api/kinds/pictures/resample'];
 
 await runCommand(async () => {
@@ -148,11 +150,11 @@ ${section('Worker', 'worker', false)}
 
 A Redis of several services should have a user for this one. It needs these rights, and \`+select\` as well if
 \`REDIS_URL\` names a database. In a cluster the keys are \`~{scoreline}:*\`. API and worker look at the rights when
-they start, and say which are missing. On Kubernetes, KEDA uses the same user, and needs \`+ping\` and
-\`+type\`, too; in a cluster also \`+cluster|slots\` and \`+command\`.
+they start, and say which are missing. \`+ping\` and \`+type\` are for KEDA, which uses the same user on Kubernetes; for a
+cluster it needs \`+cluster|slots\` and \`+command\`, too.
 
 \`\`\`
-${wrap(['ACL SETUSER scoreline on >PASSWORD', ...aclRules('scoreline')], 100)}
+${wrap(['ACL SETUSER scoreline on >PASSWORD', ...aclRules('scoreline'), ...rightsOfKeda], 100)}
 \`\`\`
 `;
 }
