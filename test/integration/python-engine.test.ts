@@ -738,6 +738,31 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
     expect(await double(folder)).toBe(8);
   });
 
+  test('is made by one of several processes, also after one that was killed', {
+    timeout: 180_000,
+  }, async () => {
+    const folder = makeFolder({
+      'predict.py': program,
+      'requirements.txt': './own\n',
+      ...ownPackage,
+      // Of a process that was killed.
+      '.venv.making/environment/half': '',
+    });
+    const module = new URL('../../worker/engine/python/environment.js', import.meta.url).href;
+    const packages = { name: 'doubler', folder, requirements: 'requirements.txt' };
+    const code = `import { ensureEnvironment } from ${JSON.stringify(module)};
+      const log = { info: (_, message) => console.log(message) };
+      await ensureEnvironment(${JSON.stringify(packages)}, log);`;
+    const execute = promisify(execFile);
+    const makers = ['one', 'another', 'a third'].map(() =>
+      execute(process.execPath, ['--input-type=module', '--eval', code]),
+    );
+    const logs = (await Promise.all(makers)).map(({ stdout }) => stdout);
+    expect(logs.filter((text) => text.includes('made the Python environment'))).toHaveLength(1);
+    expect(await double(folder)).toBe(8);
+    expect(readdirSync(folder).filter((name) => name.startsWith('.venv'))).toEqual(['.venv']);
+  });
+
   test('has whole packages, also if uv has left halves of them', { timeout: 120_000 }, async () => {
     const folder = path.join(makeFolder({}), '.venv');
     const execute = promisify(execFile);

@@ -1,12 +1,24 @@
 // The environment of a Python program: a folder `.venv` beside it, with the packages that it needs. It is
 // made once. One that somebody else has made is used as it is.
+//
+// It is made in the folder `.venv.making`, which belongs to the process that has made that folder. The others, such as
+// the workers of a service that starts, or `models check` beside a service, wait until it is gone. Its owner touches it
+// every two seconds, since the number of a process means nothing in another container that shares the models.
 
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ScorelineError } from '../../../shared/errors.js';
 import { readTextIfAny } from '../../../shared/files/text-file.js';
 import type { Logger } from '../../../shared/process/log.js';
@@ -19,6 +31,10 @@ import { variablesOfPrograms } from './variables.js';
 /** Names the packages of an environment that was made here. */
 const digestFile = 'scoreline-packages';
 const progressEveryMs = 5000;
+const touchEveryMs = 2000;
+const lookEveryMs = 250;
+/** A folder that nobody has touched for so long is that of a process that was killed. */
+const abandonedMs = 20_000;
 const shownCharactersMax = 2000;
 
 export interface Packages {
@@ -67,25 +83,86 @@ async function ensure(packages: Packages, log: Logger, signal?: AbortSignal): Pr
   // A Python that is gone, such as after an upgrade of the machine, leaves a link behind that leads nowhere.
   if (existsSync(python) && (known === undefined || known === digest)) return python;
   const isMade = () => existsSync(python) && readDigest(environment) === digest;
-  // Made beside its place and moved there, since several workers may start at the same time.
-  const part = `${environment}.${process.pid}`;
+  let making: Making | undefined;
   try {
-    // In a container, the process that was killed while it made one had the same number.
-    await remove(part);
+    making = await claim(`${environment}.making`, log, signal);
+    if (isMade()) return python;
+    const part = path.join(making.folder, 'environment');
     await make(part, packages, { log, signal });
     writeFileSync(path.join(part, digestFile), digest);
-    if (!isMade()) {
-      await remove(environment);
-      renameSync(part, environment);
-    }
+    await remove(environment);
+    renameSync(part, environment);
   } catch (thrown) {
-    if (isMade()) return python;
     signal?.throwIfAborted();
     throw unmakable(packages, thrown);
   } finally {
-    await remove(part);
+    await making?.end();
   }
   return python;
+}
+
+/** The folder in which this process makes an environment. No other process makes it meanwhile. */
+interface Making {
+  readonly folder: string;
+  end(): Promise<void>;
+}
+
+/** Waits until no other process makes an environment. Rejects when the signal is aborted, or with what `mkdir` says. */
+async function claim(
+  folder: string,
+  log: Logger,
+  signal: AbortSignal | undefined,
+): Promise<Making> {
+  let seen = { touchedAt: 0, at: performance.now() };
+  while (!makeFolder(folder)) {
+    const { mtimeMs: touchedAt = 0 } = statSync(folder, { throwIfNoEntry: false }) ?? {};
+    // The clocks of machines that share the folder may differ, so a change counts, and not an age.
+    const at = performance.now();
+    if (seen.touchedAt === 0) log.info({ folder }, 'another process makes the environment');
+    if (touchedAt !== seen.touchedAt) seen = { touchedAt, at };
+    else if (at - seen.at > abandonedMs) await removeAbandoned(folder);
+    await unless(signal, delay(lookEveryMs));
+  }
+  const touching = setInterval(touch, touchEveryMs, folder);
+  const end = () => {
+    clearInterval(touching);
+    return remove(folder);
+  };
+  return { folder, end };
+}
+
+/** One process that waits removes a folder, and the others find it gone. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const abandoned = `${folder}.${randomUUID()}`;
+  if (isThere(() => renameSync(folder, abandoned))) await remove(abandoned);
+}
+
+/** A process that stood still for too long has lost its folder to another one, and its packages find no place. */
+function touch(folder: string): void {
+  const now = new Date();
+  isThere(() => utimesSync(folder, now, now));
+}
+
+/** Returns whether what something acts on is there. */
+function isThere(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw thrown;
+  }
+}
+
+/** Returns whether a folder was made; false if it is there. */
+function makeFolder(folder: string): boolean {
+  try {
+    mkdirSync(folder);
+    return true;
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw thrown;
+  }
 }
 
 /** An environment has thousands of files, and other models are served meanwhile. */
