@@ -1,5 +1,7 @@
 // Reads the answers of a server from the bytes that came.
 
+import { gunzipSync } from 'node:zlib';
+
 export interface Answer {
   readonly status: number;
   /** The names are in lower case; the values of a field that came twice are joined. */
@@ -66,7 +68,10 @@ function readBody(
   if (given === undefined || !/^\d+$/.test(given)) {
     throw new Error(`expected one Content-Length; got ${given ?? 'none'}`);
   }
-  return bytes.length < length ? undefined : { text: bytes.toString('utf8', 0, length), length };
+  if (bytes.length < length) return undefined;
+  const body = bytes.subarray(0, length);
+  const isZipped = fields.get('content-encoding') === 'gzip';
+  return { text: (isZipped ? gunzipSync(body) : body).toString(), length };
 }
 
 function readChunks(bytes: Buffer): { text: string; length: number } | undefined {

@@ -90,7 +90,8 @@ export function makeFindFault(callers: Callers): FindFault {
     const { status } = answer;
     if (status === 304 && /if-none-match/i.test(sent.text)) return undefined;
     if (isChapter(answer)) return undefined;
-    if (!statuses.has(status)) return 'a status that docs/errors.md does not know';
+    if (status !== 202 && !statuses.has(status))
+      return 'a status that docs/errors.md does not know';
     const whole = `${[...answer.fields].join('\n')}\n${answer.body}`;
     const echoed = [...secrets, ...credentialsIn(sent.text)].find((text) => whole.includes(text));
     if (echoed !== undefined) return 'a credential in the answer';
@@ -99,6 +100,7 @@ export function makeFindFault(callers: Callers): FindFault {
     const isTold =
       sent.shown.some((name) => name !== 'oneModel') || mentions(sent.text, 'efficientnet');
     if (!isTold && /efficientnet/i.test(whole)) return 'a model that the caller may not know';
+    if (status === 202) return findJobFault(answer, sent);
     return status === 200 ? findSuccessFault(answer, sent) : findRefusalFault(answer, sent);
   }
 }
@@ -184,8 +186,21 @@ function findPredictionsFault({ predictions }: Record<string, unknown>): string 
   const isRight =
     Array.isArray(predictions) &&
     predictions.length > 0 &&
-    predictions.every(({ score }) => typeof score === 'number' && score >= 0 && score <= 1);
+    // By V1 each is what the network answers to a row.
+    predictions.every(({ score, probabilities = [score] }) => probabilities.every(isProbability));
   return isRight ? undefined : 'no scores from 0 to 1';
+}
+
+/** Looks at the answer to a request whose result comes later. */
+function findJobFault({ fields, body }: Answer, { text }: Sent): string | undefined {
+  if (!/prefer|async/i.test(text)) return 'a job that nobody asked for';
+  const { id, state } = parse(body) ?? {};
+  const isRight = state === 'queued' && fields.get('location') === `/v1/jobs/${id}`;
+  return isRight ? undefined : 'no job';
+}
+
+function isProbability(score: unknown): boolean {
+  return typeof score === 'number' && score >= 0 && score <= 1;
 }
 
 function findRefusalFault(answer: Answer, { text, shown, toHead }: Sent): string | undefined {

@@ -42,7 +42,7 @@ const readRoutes = [
     '/playground/cat.jpg',
   ],
   ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
-  '/v1/webhooks',
+  ...['/v1/webhooks', '/v1/models/faq-matcher'],
   ...['', `/${someJob}`, `/${someJob}/events`].map((rest) => `/v1/jobs${rest}`),
   ...['/v2/health/live', '/v2/health/ready'],
   ...['/v2', '/v2/models/faq-matcher', '/v2/models/faq-matcher/versions/1'],
@@ -84,6 +84,8 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     json('/v2/repository/models/faq-matcher/load', { parameters: { unload_dependents: true } }),
     json('/v2/models/faq-matcher/infer', writeTensors(input)),
     json('/v2/models/faq-matcher/versions/1/infer', writeTensors(input, 2)),
+    json('/v1/models/faq-matcher:predict', { instances: [input, { text: input }] }),
+    json('/v1/models/faq-matcher/versions/1:predict', { inputs: [{ b64: toBase64(input) }] }),
     json(textRoute, { inputs: [input, `${input} again`], top: 1 }),
     post(textRoute, 'text', 'application/x-ndjson', writeLines([input, `${input} again`])),
     post(`${textRoute}?top=2`, 'form', formType, writeForm([{ name: 'input', bytes: input }])),
@@ -99,6 +101,8 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
   const killing = bare('POST', '/v1/live/workers/7/kill');
   return { all: [...reads, redelivery, killing, ...texts, ...shown], pictures };
 }
+
+const toBase64 = (text: string) => Buffer.from(text).toString('base64');
 
 /** Writes a text as a request of the Open Inference Protocol. */
 function writeTensors(text: string, classification = 0): object {
