@@ -16,7 +16,8 @@ export const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
 export function parseExactly(text: string): unknown {
   const quote = (found: string) =>
     found.startsWith('"') ? found : `${found.charAt(0)}"${found.slice(1)}"`;
-  return JSON.parse(surrounded(text).replace(token, quote));
+  // A number is found by what stands around it, and the whole text may be one.
+  return JSON.parse(` ${text} `.replace(token, quote));
 }
 
 /**
@@ -28,18 +29,4 @@ export function isRounded(digits: string): boolean {
   return (
     String(number) !== digits && !(Number.isFinite(number) && BigInt(number) === BigInt(digits))
   );
-}
-
-/** A number is found by what stands around it, and the whole text may be one. */
-function surrounded(text: string): string {
-  return ` ${text} `;
-}
-
-/** Returns the digits of the first whole number in JSON that `JSON.parse` rounds; undefined if there is none. */
-export function findRounded(text: string): string | undefined {
-  for (const [found] of surrounded(text).matchAll(token)) {
-    const digits = found.slice(1);
-    if (!found.startsWith('"') && isRounded(digits)) return digits;
-  }
-  return undefined;
 }

@@ -75,13 +75,13 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
   };
 }
 
-/** Adds a program that answers with the JSON that it gets, or with the length of a file. */
+/** Adds a program that answers with the JSON that it gets and how Python writes it, or with the length of a file. */
 function addProgram(models: string, manifest: { name: string; input: object; example?: object }) {
   const folder = path.join(models, manifest.name);
   mkdirSync(folder);
   const program = `
 def predict(inputs):
-    return [{"got": len(each) if type(each) is bytes else each} for each in inputs]
+    return [{"got": len(each)} if type(each) is bytes else {"got": each, "seen": str(each)} for each in inputs]
 `;
   const head = {
     version: 1,

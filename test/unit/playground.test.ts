@@ -194,6 +194,16 @@ describe('code to copy', () => {
     expect(writtenJavascript).toContain('readFile("\\u00e9\\ud83d\\ude00.png")');
   });
 
+  test('has JSON as it was typed', () => {
+    const json = '{"input": {\n"a": 1.0, "b": "it\'s é"}}';
+    const [writtenCurl, writtenPython, writtenJavascript] = codeFor({ type: 'typed', json });
+    expect(writtenCurl).toContain(`-H 'Content-Type: application/json'`);
+    expect(writtenCurl).toContain(`-d '${json.replace("'", "'\\''")}'`);
+    const quoted = JSON.stringify(json).replace('é', '\\u00e9');
+    expect(writtenPython).toContain(`body = ${quoted}.encode()`);
+    expect(writtenJavascript).toContain(`body: ${quoted},`);
+  });
+
   test('gives curl a body by its input that is too long for an argument', () => {
     const value = { input: "it's ".repeat(30_000) };
     const [written = ''] = codeFor({ type: 'json', value });

@@ -1,6 +1,6 @@
 // What a person asks a model, and how the answer comes.
 
-import type { Input, Json, Score, TensorRequest } from '../../../client/client.js';
+import type { Input, Row, Score, TensorRequest } from '../../../client/client.js';
 import type { Inference } from '../../../client/job.js';
 import { type ModelInfo, type Note, type Noted, type Service, serviceUrl } from './service.js';
 import { settings } from './settings.js';
@@ -9,8 +9,10 @@ import type { Sent } from './snippets.js';
 export type Asked =
   | {
       readonly kind: 'value';
-      readonly input: Json;
+      readonly input: string | Row;
     }
+  /** As it was typed: 1.0 would be sent as 1 otherwise, which is another type in Python. */
+  | { readonly kind: 'json'; readonly text: string }
   | {
       readonly kind: 'file';
       readonly file: Blob;
@@ -46,6 +48,7 @@ export function submit(
 }
 
 function inputOf(asked: Exclude<Asked, { kind: 'tensors' }>): Input {
+  if (asked.kind === 'json') return new Blob([asked.text]);
   return asked.kind === 'file' ? asked.file : asked.input;
 }
 
@@ -58,6 +61,7 @@ export function sentOf({ name, version }: ModelInfo, asked: Asked, isLater: bool
 
 function bodyOf(asked: Asked): Sent['body'] {
   if (asked.kind === 'value') return { type: 'json', value: { input: asked.input } };
+  if (asked.kind === 'json') return { type: 'typed', json: `{"input": ${asked.text.trim()}}` };
   if (asked.kind === 'tensors') return { type: 'json', value: asked.request };
   const { file, name, url } = asked;
   const mediaType = file.type.startsWith('image/') ? file.type : 'application/octet-stream';

@@ -1,7 +1,5 @@
 // JSON to score, checked while one types.
 
-import type { Json } from '../../../client/client.js';
-import { findRounded } from '../../../shared/exact-json.js';
 import { element, freshId } from './element.js';
 import type { ModelInfo } from './service.js';
 import { type Asking, makeChips } from './text-form.js';
@@ -15,21 +13,20 @@ export function makeJsonForm(model: ModelInfo, { askFor, changed }: Asking): HTM
   });
   const examples = model.examples.map((example) => JSON.stringify(example, null, 2));
   field.value = examples[0] ?? '{}';
-  /** Returns what the field has, and says what is wrong with it. */
-  const read = (): { readonly input: Json } | undefined => {
-    const found = readJson(field.value);
-    fault.textContent = 'fault' in found ? found.fault : '';
-    fault.hidden = !('fault' in found);
-    field.setAttribute('aria-invalid', String('fault' in found));
-    return 'fault' in found ? undefined : found;
+  /** Says what is wrong with what the field has. Returns whether nothing is. */
+  const check = (): boolean => {
+    const found = findFault(field.value);
+    fault.textContent = found ?? '';
+    fault.hidden = found === undefined;
+    field.setAttribute('aria-invalid', String(found !== undefined));
+    return found === undefined;
   };
   const askNow = () => {
-    const found = read();
-    if (found) askFor({ kind: 'value', input: found.input }, false);
+    if (check()) askFor({ kind: 'json', text: field.value }, false);
     else field.focus();
   };
   field.addEventListener('input', () => {
-    read();
+    check();
     changed();
   });
   const pick = (example: string) => {
@@ -53,15 +50,11 @@ export function makeJsonForm(model: ModelInfo, { askFor, changed }: Asking): HTM
   );
 }
 
-function readJson(text: string): { readonly input: Json } | { readonly fault: string } {
+function findFault(text: string): string | undefined {
   try {
-    const input = JSON.parse(text) as Json;
-    const rounded = findRounded(text);
-    if (rounded === undefined) return { input };
-    return {
-      fault: `Expected numbers that a browser can hold; got ${rounded}. Send it with another client.`,
-    };
+    JSON.parse(text);
+    return undefined;
   } catch (thrown) {
-    return { fault: `Expected JSON; ${(thrown as Error).message}.` };
+    return `Expected JSON; ${(thrown as Error).message}.`;
   }
 }

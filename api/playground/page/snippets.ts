@@ -6,6 +6,8 @@ export interface Sent {
   readonly url: string;
   readonly body:
     | { readonly type: 'json'; readonly value: unknown }
+    /** JSON as somebody has typed it. */
+    | { readonly type: 'typed'; readonly json: string }
     /** A file of whoever pastes it. */
     | { readonly type: 'file'; readonly name: string; readonly mediaType: string }
     /** A file that is fetched first. */
@@ -29,7 +31,7 @@ export function snippetsOf(sent: Sent): readonly Snippet[] {
 }
 
 function headersOf({ body, isLater }: Sent): Record<string, string> {
-  const type = body.type === 'json' ? 'application/json' : body.mediaType;
+  const type = 'mediaType' in body ? body.mediaType : 'application/json';
   return { 'Content-Type': type, ...(isLater && { Prefer: 'respond-async' }) };
 }
 
@@ -40,14 +42,20 @@ function writeCurl(sent: Sent): string {
     ...Object.entries(headersOf(sent)).map(([name, value]) => `-H ${shell(`${name}: ${value}`)}`),
     ...(isGuarded ? ['-H "Authorization: Bearer $KEY"'] : []),
   ];
-  const json = body.type === 'json' ? JSON.stringify(body.value) : '';
+  const json = jsonOf(body) ?? '';
   const isLong = json.length > argumentCharactersMax;
   if (isLong) lines.push("--data-binary @- <<'JSON'");
-  else if (body.type === 'json') lines.push(`-d ${shell(json)}`);
+  else if (json !== '') lines.push(`-d ${shell(json)}`);
   else lines.push(`--data-binary ${body.type === 'file' ? shell(`@${body.name}`) : '@-'}`);
   const command = lines.join(' \\\n  ');
   if (isLong) return `${command}\n${json}\nJSON`;
   return body.type === 'fetched' ? `curl -s ${shell(body.url)} |\n${command}` : command;
+}
+
+/** The JSON of a body that is no file. */
+function jsonOf(body: Sent['body']): string | undefined {
+  if (body.type === 'typed') return body.json;
+  return body.type === 'json' ? JSON.stringify(body.value) : undefined;
 }
 
 /** Linux takes arguments of up to 128 KiB. A character may have four bytes. */
@@ -79,6 +87,7 @@ function pythonBody(body: Sent['body']): string {
   if (body.type === 'file') return `body = open(${pythonText(body.name)}, "rb").read()`;
   if (body.type === 'fetched')
     return `body = urllib.request.urlopen(${pythonText(body.url)}).read()`;
+  if (body.type === 'typed') return `body = ${pythonText(body.json)}.encode()`;
   return `body = json.dumps(${python(body.value)}).encode()`;
 }
 
@@ -103,6 +112,7 @@ function pythonText(text: string): string {
 
 function writeJavaScript(sent: Sent): string {
   const { url, body, isGuarded } = sent;
+  const json = jsonOf(body);
   const headers = Object.entries(headersOf(sent)).map(
     ([name, value]) => `    ${quote(name)}: ${quote(value)},`,
   );
@@ -114,12 +124,12 @@ function writeJavaScript(sent: Sent): string {
     '  headers: {',
     ...headers,
     '  },',
-    `  body${body.type === 'json' ? `: JSON.stringify(${ascii(JSON.stringify(body.value))})` : ''},`,
+    `  body${json === undefined ? '' : `: ${body.type === 'typed' ? quote(json) : `JSON.stringify(${ascii(json)})`}`},`,
     '})',
   ].join('\n');
   // The text as it is: JavaScript rounds whole numbers beyond 2 ** 53.
   const end = '.then((response) => response.text())\n  .then((answer) => console.log(answer))';
-  if (body.type === 'json') return `${call}\n  ${end};`;
+  if (!('mediaType' in body)) return `${call}\n  ${end};`;
   const inner = call.replaceAll('\n', '\n  ');
   if (body.type === 'fetched') {
     return `fetch(${quote(body.url)})\n  .then((sample) => sample.blob())\n  .then((body) => ${inner})\n  ${end};`;
