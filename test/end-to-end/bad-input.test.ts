@@ -194,7 +194,7 @@ describe('an input of the wrong form', () => {
     const detailOf = async (body: object) => (await post(service.url + text, body)).body.detail;
     expect(await detailOf({ text: 'a', top: 1 })).toContain('got one with "text", "top".');
     expect(await detailOf({ instances: ['a'] })).toContain(
-      'Send several inputs as {"inputs": […]}.',
+      'Send several inputs as {"inputs": […]}, or instances to POST /v1/models/NAME:predict.',
     );
     expect(await detailOf({})).toContain('got an empty one.');
   });

@@ -148,7 +148,10 @@ export function lacksInput(given: Given): ScorelineError {
     .slice(0, 5)
     .map((key) => shown(key))
     .join(', ');
-  const remedy = given.instances === undefined ? '' : ' Send several inputs as {"inputs": […]}.';
+  const remedy =
+    given.instances === undefined
+      ? ''
+      : ' Send several inputs as {"inputs": […]}, or instances to POST /v1/models/NAME:predict.';
   return inputMissing(keys === '' ? 'an empty one' : `one with ${keys}`, remedy);
 }
 
