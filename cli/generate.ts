@@ -110,7 +110,7 @@ ${header}
 Every error is a problem document (RFC 9457) with \`type\` (\`urn:scoreline:error:CODE\`), \`title\`,
 \`status\`, \`code\` and \`detail\`. The detail says what was expected, what came, and what to do.
 Programs should test \`code\`, which does not change; people who open an address in a browser get a page. The column *retry* says whether the same request
-may succeed later. Below \`/v2\`, an error is \`{"error": detail, "code": …, "status": …}\`, as clients of the
+may succeed later. Below \`/v2\`, and at \`:predict\`, an error is \`{"error": detail, "code": …, "status": …}\`, as clients of the
 [Open Inference Protocol](inference-protocol.md) expect it. Errors with 429 or 503 carry a \`Retry-After\` in seconds. By gRPC,
 the detail is the message of the status, and the trailers hold \`error-code\` and \`retry-after\`. Startup errors
 (configuration, manifests, model files, devices) are printed, not sent. [The description of the
