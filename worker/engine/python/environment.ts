@@ -134,23 +134,20 @@ async function claim(
 /** One process that waits removes a folder, and the others find it gone. */
 async function removeAbandoned(folder: string): Promise<void> {
   const abandoned = `${folder}.${randomUUID()}`;
-  if (isThere(() => renameSync(folder, abandoned))) await remove(abandoned);
+  try {
+    renameSync(folder, abandoned);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+  }
+  await remove(abandoned);
 }
 
-/** A process that stood still for too long has lost its folder to another one, and its packages find no place. */
 function touch(folder: string): void {
   const now = new Date();
-  isThere(() => utimesSync(folder, now, now));
-}
-
-/** Returns whether what something acts on is there. */
-function isThere(act: () => void): boolean {
   try {
-    act();
-    return true;
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw thrown;
+    utimesSync(folder, now, now);
+  } catch {
+    // The folder cannot be written to any more, or another process has taken it over. The installer finds that, too.
   }
 }
 
