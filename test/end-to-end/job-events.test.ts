@@ -17,7 +17,7 @@ let other: Site['api'];
 
 beforeAll(async () => {
   sites = await openSites();
-  shared = await sites.open();
+  shared = await sites.openForAll();
   other = await shared.start('api');
 });
 
@@ -193,7 +193,7 @@ describe('a caller', () => {
   let site: Site;
 
   beforeAll(async () => {
-    site = await sites.open({ AUTH: 'keys', CALLER_EVENT_STREAMS_MAX: '1' });
+    site = await sites.openForAll({ AUTH: 'keys', CALLER_EVENT_STREAMS_MAX: '1' });
   });
 
   /** Makes an API key. */

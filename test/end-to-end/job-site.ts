@@ -1,7 +1,7 @@
 // A service for tests of jobs: an API, and workers that a test starts when it wants them. Its queue is that of
 // nobody else.
 
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { Child } from '../../cli/processes/children.js';
 import { findFreePort } from '../../cli/redis/redis.js';
 import {
@@ -27,40 +27,52 @@ export interface Site {
 
 export interface Sites {
   readonly redis: TestRedis;
-  /** Starts an API. */
+  /** Starts an API. It and its workers end with the test: idle processes would take their share of every later one. */
   open(changes?: NodeJS.ProcessEnv): Promise<Site>;
+  /** Starts an API that several tests use. It and its workers end with `close`. */
+  openForAll(changes?: NodeJS.ProcessEnv): Promise<Site>;
   close(): Promise<void>;
 }
 
 /** Starts a Redis for several services. */
 export async function openSites(): Promise<Sites> {
   const redis = await openRedis();
-  const children: Child[] = [];
+  const shared: Child[] = [];
   let sites = 0;
+  const open = async (children: Child[], changes: NodeJS.ProcessEnv = {}): Promise<Site> => {
+    const prefix = `jobs-${++sites}`;
+    const environment = serviceEnvironment({
+      redisUrl: redis.url,
+      models: 'faq-matcher',
+      environment: { QUEUE_PREFIX: prefix, ...changes },
+    });
+    const start: Site['start'] = async (role, more) => {
+      const child = startProcess(role, { ...environment, ...more }, []);
+      children.push(child);
+      const { port } = await child.ready;
+      return Object.assign(child, { url: `http://127.0.0.1:${port}` });
+    };
+    // Tests start another API on this port after it.
+    const api = await start('api', { PORT: String(await findFreePort()) });
+    return { url: api.url, api, prefix, start };
+  };
   return {
     redis,
-    async open(changes = {}) {
-      const prefix = `jobs-${++sites}`;
-      const environment = serviceEnvironment({
-        redisUrl: redis.url,
-        models: 'faq-matcher',
-        environment: { QUEUE_PREFIX: prefix, ...changes },
-      });
-      const start: Site['start'] = async (role, more) => {
-        const child = startProcess(role, { ...environment, ...more }, []);
-        children.push(child);
-        const { port } = await child.ready;
-        return Object.assign(child, { url: `http://127.0.0.1:${port}` });
-      };
-      // Tests start another API on this port after it.
-      const api = await start('api', { PORT: String(await findFreePort()) });
-      return { url: api.url, api, prefix, start };
+    open(changes) {
+      const children: Child[] = [];
+      onTestFinished(() => killAll(children));
+      return open(children, changes);
     },
+    openForAll: (changes) => open(shared, changes),
     async close() {
-      for (const child of children) child.kill('SIGKILL');
+      killAll(shared);
       await redis.close();
     },
   };
+}
+
+function killAll(children: readonly Child[]): void {
+  for (const child of children) child.kill('SIGKILL');
 }
 
 export const read = (url: string, id: string, headers = {}) =>

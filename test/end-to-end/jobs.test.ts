@@ -28,7 +28,7 @@ const openSite = (changes?: NodeJS.ProcessEnv) => sites.open(changes);
 beforeAll(async () => {
   sites = await openSites();
   redis = sites.redis;
-  shared = await openSite({ MODELS: 'faq-matcher,efficientnet-lite0' });
+  shared = await sites.openForAll({ MODELS: 'faq-matcher,efficientnet-lite0' });
   await shared.start('worker');
 });
 
