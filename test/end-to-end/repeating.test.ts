@@ -1,23 +1,21 @@
 // Tests requests that a client repeats with the same Idempotency-Key.
 
-import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { request } from 'node:http';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Child } from '../../cli/processes/children.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { makeRankedOutputs } from '../../shared/tensors/scores.js';
 import { packReplies } from '../../shared/wire/reply.js';
 import {
   type Answer,
   ask,
+  type LogLine,
   openRedisForAll,
   post,
   queueOf,
-  root,
   serviceEnvironment,
+  startProcess,
   waitUntil,
 } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
@@ -64,63 +62,49 @@ afterAll(() => site?.close());
 
 function openSite(models = 'faq-matcher'): Site {
   const prefix = `site-${randomUUID()}`;
-  const processes: ChildProcess[] = [];
-  const environment = (changes?: NodeJS.ProcessEnv) =>
-    serviceEnvironment({
-      redisUrl: redis.url,
-      models,
-      environment: { QUEUE_PREFIX: prefix, ...changes },
-    });
-  const start = (role: 'api' | 'worker', changes?: NodeJS.ProcessEnv) => {
-    const child = fork(path.join(root, `dist/${role}/main.js`), [], {
-      env: environment(changes),
-      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    });
-    processes.push(child);
-    const ready = Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(() => Promise.reject(new Error(`The ${role} exited.`))),
-    ]);
-    ready.catch(() => {});
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    return { child, lines, ready };
+  const children: Child[] = [];
+  const start = async (role: 'api' | 'worker', changes: NodeJS.ProcessEnv, log: LogLine[] = []) => {
+    const environment = { QUEUE_PREFIX: prefix, ...changes };
+    const child = startProcess(
+      role,
+      serviceEnvironment({ redisUrl: redis.url, models, environment }),
+      log,
+    );
+    children.push(child);
+    return { ready: await child.ready, kill: () => kill(child) };
   };
   return {
     prefix,
-    async startApi(changes) {
-      const { child, ready } = start('api', changes);
-      const [{ port }] = await ready;
-      return { url: `http://127.0.0.1:${port}`, kill: () => kill(child) };
+    async startApi(changes = {}) {
+      const { ready, kill } = await start('api', changes);
+      return { url: `http://127.0.0.1:${ready.port}`, kill };
     },
     async startWorker() {
-      let scored = 0;
-      const { child, lines, ready } = start('worker', { LOG_LEVEL: 'debug' });
-      lines.on('line', (line) => {
-        const { msg, batchSize } = JSON.parse(line);
-        if (msg === 'scored') scored += batchSize;
-      });
-      await ready;
+      const log: LogLine[] = [];
+      const { kill } = await start('worker', { LOG_LEVEL: 'debug' }, log);
+      const scored = () =>
+        log
+          .filter(({ msg }) => msg === 'scored')
+          .reduce((items, { batchSize }) => items + Number(batchSize), 0);
       return {
-        scored: () => scored,
+        scored,
         expectScored: async (items) => {
-          await waitUntil(`${items} items are scored`, () => scored >= items);
-          expect(scored).toBe(items);
+          await waitUntil(`${items} items are scored`, () => scored() >= items);
+          expect(scored()).toBe(items);
         },
-        kill: () => kill(child),
+        kill,
       };
     },
     jobsWaiting: (model = 'faq-matcher') => redis.client.llen(`${prefix}:${queueOf(model)}:wait`),
     close: async () => {
-      await Promise.all(processes.map(kill));
+      await Promise.all(children.map(kill));
     },
   };
 }
 
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
+async function kill(child: Child): Promise<void> {
   child.kill('SIGKILL');
-  await exited;
+  await child.exited;
 }
 
 /** Opens a site that closes at the end of the test. */
