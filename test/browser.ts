@@ -4,8 +4,10 @@ import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { type Browser, chromium } from 'playwright-core';
 
+// The shell is Chromium without windows. With it, a test takes half of the processor time.
 const places = [
   process.env.CHROMIUM,
+  '/usr/bin/chromium-headless-shell',
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',
@@ -16,7 +18,7 @@ const executablePath = places.find((place) => place !== undefined && existsSync(
 /** Says why tests with a browser are left out; undefined if there is one. */
 export const whyNoBrowser =
   executablePath === undefined
-    ? 'no Chromium on this machine (apt-get install chromium, or CHROMIUM=path)'
+    ? 'no Chromium on this machine (apt-get install chromium-headless-shell, or CHROMIUM=path)'
     : undefined;
 
 /** Starts the browser. Whoever starts it closes it. */

@@ -1,6 +1,6 @@
 // The TypeScript client as others get it: packed and installed, in Node and in a browser.
 
-import { execFile, spawn, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,15 +10,13 @@ import process from 'node:process';
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { openBrowser, whyNoBrowser } from '../browser.js';
 import { openRedis, root, type Service, startService, type TestRedis } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
 import { createKey } from '../keys-command.js';
 import { compile, installClient } from '../packed-client.js';
 
 const run = promisify(execFile);
-const browser = ['chromium', 'chromium-browser', 'google-chrome'].find(
-  (name) => spawnSync(name, ['--version']).status === 0,
-);
 
 let directory: string;
 let page: Awaited<ReturnType<typeof openPage>>;
@@ -139,11 +137,13 @@ async function tell(result: unknown): Promise<void> {
     expect(readFileSync(await compilePage(), 'utf8')).toContain("from 'scoreline/client'");
   });
 
-  test.skipIf(!browser)('works in Chromium (skipped without one)', async () => {
+  test.skipIf(whyNoBrowser !== undefined)('works in Chromium (skipped without one)', async () => {
     await compilePage();
-    const fragment = encodeURIComponent(`${service.url} ${key}`);
-    const result = await openBrowser(`${page.origin}/#${fragment}`, page.result);
-    expect(result).toEqual(expected);
+    const browser = await openBrowser();
+    onTestFinished(() => browser.close());
+    const tab = await browser.newPage();
+    await tab.goto(`${page.origin}/#${encodeURIComponent(`${service.url} ${key}`)}`);
+    expect(await page.result).toEqual(expected);
   });
 });
 
@@ -184,26 +184,3 @@ const html = `<!doctype html>
   {"imports": {"scoreline/client": "/node_modules/scoreline/dist/client/client.js"}}
 </script>
 <script type="module" src="/page/page.js"></script>`;
-
-/** Opens an address in a browser until the page has told its result. */
-async function openBrowser(address: string, result: Promise<unknown>): Promise<unknown> {
-  const profile = path.join(directory, 'profile');
-  const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--no-first-run'];
-  const child = spawn(browser as string, [...flags, `--user-data-dir=${profile}`, address], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    detached: true,
-  });
-  let said = '';
-  child.stderr.on('data', (chunk) => {
-    said += chunk;
-  });
-  const exited = once(child, 'exit');
-  onTestFinished(async () => {
-    if (child.exitCode === null) process.kill(-(child.pid as number), 'SIGKILL');
-    await exited;
-  });
-  return Promise.race([
-    result,
-    exited.then(() => Promise.reject(new Error(`The browser has ended:\n${said}`))),
-  ]);
-}
