@@ -260,12 +260,15 @@ class Run {
   /** Opens the call of an input as soon as there is a permit, and at the latest when its deadline has passed. */
   async #open(options: PartOptions): Promise<Call> {
     const { calls, lines } = this.#parts;
-    const open = () => calls.openPart(this.#call, options);
+    let refusal: unknown;
+    const open = () => {
+      if (refusal && hasPassed(options.deadlineAt)) throw refusal;
+      return calls.openPart(this.#call, options);
+    };
     // It has the permit of the request.
     if (this.#call.hasPermit) return open();
-    let refusal: unknown;
     return lines.wait(this.#line, open, (thrown) => {
-      if (isFull(thrown) && nowMs() < options.deadlineAt) {
+      if (isFull(thrown) && !hasPassed(options.deadlineAt)) {
         refusal = thrown;
         return undefined;
       }
@@ -279,7 +282,9 @@ class Run {
    */
   async #pause(refusal: unknown): Promise<void> {
     await this.#nextDelivery(askAgainMs);
-    if (this.#call.ending.reason) throw this.#whyEnded(refusal);
+    const { ending, isStream, deadlineAt } = this.#call;
+    if (ending.reason) throw this.#whyEnded(refusal);
+    if (!isStream && hasPassed(deadlineAt)) throw refusal;
   }
 
   /** An input that was kept out until the deadline has not failed because it took long. */
@@ -300,6 +305,14 @@ class Run {
       this.#waiting.add(wake);
     });
   }
+}
+
+/**
+ * Whether a deadline has passed, of which the request may not have been told yet. Its inputs in flight end at the same
+ * time, and what they make room for would end at once. Timers are up to a millisecond early.
+ */
+function hasPassed(deadlineAt: number): boolean {
+  return nowMs() + 1 >= deadlineAt;
 }
 
 /** Whether an input did not reach a worker because of Redis. */
