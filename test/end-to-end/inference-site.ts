@@ -28,8 +28,11 @@ export async function openInferenceSite(
   cpSync(path.join(root, 'test/tables/houses'), path.join(directory, 'houses'), {
     recursive: true,
   });
-  addAdder(directory);
-  const echoes = (options.echoes ?? datatypes).map((datatype) => addEcho(directory, datatype));
+  // A model without an example is first tried in a process of its own: test/integration/tensor-examples.test.ts.
+  addAdder(directory, 'adder', { example: { inputs: [rowOf('a'), rowOf('b')] } });
+  const echoes = (options.echoes ?? datatypes).map((datatype) =>
+    addEcho(directory, datatype, { changes: { example: { inputs: [rowOf('in', datatype)] } } }),
+  );
   addTensorModel(directory, {
     name: 'whole',
     nodes: [node('ReduceSum', ['in'], ['out'])],
@@ -37,7 +40,7 @@ export async function openInferenceSite(
       inputs: [declared('in', 'FP32', [-1, -1])],
       outputs: [declared('out', 'FP32', [1, 1])],
     },
-    changes: { batch: 'none' },
+    changes: { batch: 'none', example: { inputs: [rowOf('in')] } },
   });
   const models = [...included, 'houses', 'adder', 'whole', ...echoes];
   const redis = await openRedis();
@@ -61,4 +64,10 @@ export async function openInferenceSite(
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Returns a row of two elements, as an example has it. */
+function rowOf(name: string, datatype: Datatype = 'FP32') {
+  const others: Partial<Record<Datatype, unknown[]>> = { BOOL: [true, false], BYTES: ['a', 'b'] };
+  return { name, shape: [1, 2], data: others[datatype] ?? [1, 2] };
 }

@@ -25,6 +25,13 @@ export interface PlaygroundScene {
 }
 
 const included = ['faq-matcher', 'efficientnet-lite0', 'breast-cancer', 'imagenet-1k.txt'];
+/** Of the adder. */
+const example = {
+  inputs: [
+    { name: 'a', shape: [1, 3], data: [1, 2, 3] },
+    { name: 'b', shape: [1, 3], data: [10, 20, 30] },
+  ],
+};
 
 export async function openPlaygroundScene(): Promise<PlaygroundScene> {
   const folder = writeFolder({});
@@ -32,14 +39,7 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
   for (const name of included) {
     cpSync(path.join(root, 'models', name), path.join(models, name), { recursive: true });
   }
-  addAdder(models, 'adder', {
-    example: {
-      inputs: [
-        { name: 'a', shape: [1, 3], data: [1, 2, 3] },
-        { name: 'b', shape: [1, 3], data: [10, 20, 30] },
-      ],
-    },
-  });
+  addAdder(models, 'adder', { example });
   addParcels(models);
   if (hasPython) {
     addProgram(models, { name: 'echo', input: { kind: 'json' }, example: { input: { a: [1.5] } } });
@@ -135,7 +135,7 @@ function addParcels(models: string): void {
 function addVersions(models: string, drafts: string): void {
   for (const version of ['1', '2', '3', '4']) {
     const draft = path.join(drafts, version);
-    addAdder(draft, 'shared', { version });
+    addAdder(draft, 'shared', { version, example });
     cpSync(path.join(draft, 'shared'), path.join(models, 'shared', version), { recursive: true });
   }
   writeFileSync(path.join(models, 'shared/4/model.onnx'), 'cut');
