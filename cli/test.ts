@@ -52,8 +52,13 @@ const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
 const run = [vitest, 'run', '--no-isolate', ...chosen(), ...parameters];
 const { status } = spawnSync(process.execPath, run, {
   cwd: root,
-  // Some images of containers set it. Each Python would compile scikit-learn again: three times as long until it begins.
-  env: { ...process.env, PYTHONDONTWRITEBYTECODE: '' },
+  env: {
+    ...process.env,
+    // Some images of containers set it. Each Python would compile scikit-learn again: three times as long until it begins.
+    PYTHONDONTWRITEBYTECODE: '',
+    // The threads of small models in training only wait for each other, and for those of the tests beside.
+    OMP_NUM_THREADS: '1',
+  },
   stdio: 'inherit',
 });
 process.exit(status ?? 1);
