@@ -10,7 +10,7 @@ import { tuneModel } from '../../cli/models/tune.js';
 import { addEmbeddingModel } from '../embedding-model.js';
 import { root } from '../harness.js';
 import { elementTypes, floats, node, tensor } from '../onnx.js';
-import { addEcho, addTensorModel, declared } from '../tensor-model.js';
+import { addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 /** Returns a folder of models with the table of this repository. */
@@ -75,19 +75,23 @@ test('bench asks a model through the real path', async () => {
   expect(JSON.parse(output).levels[1].perSecond).toBeGreaterThan(0);
 });
 
-test.each(['FP32', 'INT64', 'BOOL', 'BYTES'] as const)(
-  'bench asks a model of tensors, of %s, with a sample',
-  async (datatype) => {
-    const directory = makeFolder({ '.keep': '' });
-    const name = addEcho(directory, datatype);
-    const output = await run(
-      directory,
-      benchModel,
-      ...[name, '--clients', '1', '--seconds', '0.1', '--json'],
-    );
-    expect(JSON.parse(output).levels).toMatchObject([{ clients: 1, refused: 0 }]);
-  },
-);
+test('bench asks a model of tensors of every kind with a sample', async () => {
+  const directory = makeFolder({ '.keep': '' });
+  const tensors = (['FP32', 'INT64', 'BOOL', 'BYTES'] as const).map((datatype) =>
+    declared(datatype, datatype, [-1, 2]),
+  );
+  addTensorModel(directory, {
+    name: 'mixed',
+    nodes: tensors.map(({ name }) => node('Identity', [name], [`${name}_out`])),
+    network: {
+      inputs: tensors,
+      outputs: tensors.map((each) => ({ ...each, name: `${each.name}_out` })),
+    },
+  });
+  const few = ['--clients', '1', '--seconds', '0.1', '--json'];
+  const output = await run(directory, benchModel, 'mixed', ...few);
+  expect(JSON.parse(output).levels).toMatchObject([{ clients: 1, refused: 0 }]);
+});
 
 test('bench says that a model needs an example if it takes no sample', async () => {
   const directory = makeFolder({ '.keep': '' });
