@@ -2,7 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import process from 'node:process';
-import { type Browser, chromium } from 'playwright-core';
+import axe from 'axe-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 
 // The shell is Chromium without windows. With it, a test takes half of the processor time.
 const places = [
@@ -32,4 +33,16 @@ export function openBrowser(): Promise<Browser> {
     ...['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
   ];
   return chromium.launch({ ...(executablePath && { executablePath }), args });
+}
+
+/**
+ * Returns what axe finds wrong on a page.
+ * @param options.colours whether it looks at the contrast of colours only, where the rest is tried in other colours
+ */
+export async function findFaults(page: Page, { colours = false } = {}): Promise<string[]> {
+  await page.evaluate(`${axe.source};0`);
+  const options = { resultTypes: ['violations'], ...(colours && { runOnly: ['color-contrast'] }) };
+  return page.evaluate(
+    `axe.run(${JSON.stringify(options)}).then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))`,
+  );
 }

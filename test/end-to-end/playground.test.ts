@@ -2,11 +2,10 @@
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openBrowser, whyNoBrowser } from '../browser.js';
+import { findFaults, openBrowser, whyNoBrowser } from '../browser.js';
 import { ask, root, waitUntil } from '../harness.js';
 import { hasPython } from '../python.js';
 import { makeFolder } from '../unit/sample-model.js';
@@ -14,7 +13,6 @@ import { openPlaygroundScene, type PlaygroundScene } from './playground-scene.js
 
 const desk = { width: 1280, height: 900 };
 const phone = { width: 390, height: 844 };
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const programs: Readonly<Record<string, string>> = {
   ...{ curl: 'sh', Python: 'python3', JavaScript: process.execPath },
 };
@@ -699,7 +697,8 @@ describe.skipIf(whyNoBrowser !== undefined)(
         const check = async (view: string) => {
           // What a narrow page may break, it breaks in these.
           if (viewport === desk || ['question', 'models', 'live'].includes(view)) {
-            expect([view, await findFaults(page)]).toEqual([view, []]);
+            const colours = colorScheme === 'dark';
+            expect([view, await findFaults(page, { colours })]).toEqual([view, []]);
           }
           const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
           expect([view, isWide]).toEqual([view, false]);
@@ -739,14 +738,6 @@ describe.skipIf(whyNoBrowser !== undefined)(
     );
   },
 );
-
-/** What axe finds wrong. */
-async function findFaults(page: Page): Promise<unknown> {
-  await page.evaluate(`${axe};0`);
-  return page.evaluate(
-    `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))`,
-  );
-}
 
 function cardOf(page: Page, name: string): Locator {
   return page.getByRole('article', { name });

@@ -1,11 +1,10 @@
 // The pages in a real browser, behind the path prefix of a proxy: the docs, an error, and signing in.
 
 import { request as httpRequest } from 'node:http';
-import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
-import { openBrowser, whyNoBrowser } from '../browser.js';
+import { findFaults, openBrowser, whyNoBrowser } from '../browser.js';
 import { openRedis, startService } from '../harness.js';
 import { openIssuerProcess } from '../issuer.js';
 import { openPeer } from '../peer.js';
@@ -51,14 +50,6 @@ async function openBehindPrefix(): Promise<string> {
     asked.pipe(passed);
   });
   return `${proxy.url}${prefix}`;
-}
-
-async function findViolations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const violations = await page.evaluate('axe.run().then(({ violations }) => violations)');
-  return (violations as { id: string; nodes: { html: string }[] }[]).map(
-    ({ id, nodes }) => `${id}: ${nodes[0]?.html}`,
-  );
 }
 
 function overflowOf(page: Page): Promise<number> {
@@ -138,7 +129,7 @@ describe.skipIf(whyNoBrowser)('the docs', () => {
       ];
       for (const place of places) {
         await page.goto(`${url}/${place}`);
-        expect(await findViolations(page), place).toEqual([]);
+        expect(await findFaults(page, { colours: colorScheme === 'dark' }), place).toEqual([]);
       }
     },
   );
