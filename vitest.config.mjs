@@ -1,11 +1,11 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer } from 'vitest/node';
 
-/** Begins with what takes one core for a minute, which would otherwise run when all else has ended. */
+/** Begins with small files that take one core for a minute. By their sizes, they would run when all else has ended. */
 class Sequencer extends BaseSequencer {
   async sort(files) {
     const sorted = await super.sort(files);
-    const isFirst = ({ moduleId }) => moduleId.endsWith('/simulation.test.js');
+    const isFirst = ({ moduleId }) => /\/(simulation|training)\.test\.js$/.test(moduleId);
     return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))];
   }
 }
