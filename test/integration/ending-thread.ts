@@ -3,5 +3,7 @@
 import process from 'node:process';
 import { parentPort } from 'node:worker_threads';
 
-parentPort?.on('message', () => process.exit(1));
-parentPort?.postMessage({ type: 'ready', inputs: [], outputs: [] });
+parentPort?.on('message', ({ type, session }) => {
+  if (type !== 'open') process.exit(1);
+  parentPort?.postMessage({ type: 'ready', session, inputs: [], outputs: [] });
+});

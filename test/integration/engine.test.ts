@@ -24,6 +24,7 @@ import {
 } from '../../worker/engine/engine.js';
 import { openInstances, threadsOfCopies } from '../../worker/engine/instances.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
+import { SessionThread } from '../../worker/engine/session-thread.js';
 import { elementTypes, type GraphParts, node, onnxModel, sequence, value } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -215,6 +216,81 @@ describe('an engine whose thread ends by itself', () => {
     await engine.close();
     expect(events).toEqual([]);
   });
+});
+
+describe('a thread with several engines', () => {
+  const watch = { runMsMax: 60_000, onLost: () => {} };
+  const options = { file: '', device };
+  const inputOf = (number: number, name = 'in'): Tensor[] => [
+    {
+      name,
+      datatype: 'FP32',
+      shape: [1, 2],
+      data: new Uint8Array(Float32Array.of(number, -number).buffer),
+    },
+  ];
+  const numbersOf = ({ outputs }: RunResult) => outputs.flatMap((output) => [...toFloats(output)]);
+  const negation = () =>
+    writeModel({
+      nodes: [node('Neg', ['in'], ['out'])],
+      inputs: [value('in', float, ['N', 2])],
+      outputs: [value('out', float, ['N', 2])],
+    });
+
+  test('runs each by its own network, whichever others come and go', async () => {
+    const thread = new SessionThread(
+      new URL('../../worker/engine/engine-thread.js', import.meta.url),
+    );
+    const openOn = async (file: string) => (await thread.open({ ...options, file }, watch)).engine;
+    const same = await openOn(identity(float));
+    const [negative, refused] = await Promise.allSettled([openOn(negation()), openOn('nowhere')]);
+    expect(refused).toMatchObject({ status: 'rejected', reason: { name: 'SessionRefused' } });
+    const other = (negative as PromiseFulfilledResult<typeof same>).value;
+    const ran = await Promise.all(
+      [1, 2, 3].flatMap((number) => [same, other].map((engine) => engine.run(inputOf(number)))),
+    );
+    expect(ran.map(numbersOf)).toEqual([
+      [1, -1],
+      [-1, 1],
+      [2, -2],
+      [-2, 2],
+      [3, -3],
+      [-3, 3],
+    ]);
+    await expect(same.run(inputOf(1, 'wrong'))).rejects.toMatchObject({ code: 'model_failed' });
+    const late = other.run(inputOf(4));
+    await other.close();
+    expect(numbersOf(await late)).toEqual([-4, 4]);
+    await expect(other.run(inputOf(1))).rejects.toMatchObject({ name: 'EngineEnded' });
+    expect(numbersOf(await same.run(inputOf(5)))).toEqual([5, -5]);
+    await Promise.all([same.close(), other.close()]);
+    expect(thread.sessions).toBe(0);
+  });
+
+  test('tells the owners of all before it rejects a run', async () => {
+    const events: string[] = [];
+    const thread = new SessionThread(new URL('./ending-thread.js', import.meta.url));
+    const openOn = (name: string) =>
+      thread.open(options, { ...watch, onLost: () => void events.push(`lost: ${name}`) });
+    const [one] = [await openOn('one'), await openOn('two')];
+    await one.engine.run([]).catch(({ name }) => events.push(name));
+    expect(events).toEqual(['lost: one', 'lost: two', 'EngineEnded']);
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'is shared when there are many, and ends with the last of them',
+    async () => {
+      const countThreads = () => readdirSync('/proc/self/task').length;
+      const file = identity(float);
+      const before = countThreads();
+      const engines = await Promise.all(Array.from({ length: 100 }, () => open(file)));
+      expect(countThreads() - before).toBeLessThan(60);
+      const ran = await Promise.all(engines.map((engine, at) => engine.run(inputOf(at))));
+      expect(ran.map(numbersOf)).toEqual(engines.map((_, at) => [at, -at]));
+      await Promise.all(engines.map((engine) => engine.close()));
+      await expect.poll(countThreads).toBeLessThan(before + 20);
+    },
+  );
 });
 
 test('ONNX Runtime reports nothing to its maker, and keeps no identifier of the machine', () => {

@@ -9,7 +9,7 @@ import { filesOf } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Engine, Owner } from '../engine/engine.js';
 import { openInstances } from '../engine/instances.js';
-import type { ThreadOptions } from '../engine/messages.js';
+import type { SessionOptions } from '../engine/messages.js';
 import { openOnnxEngine } from '../engine/onnx.js';
 import { type SharedNetwork, shareWeights } from '../engine/shared-weights.js';
 import { withEmbedding } from './embedding.js';
@@ -57,8 +57,10 @@ async function openCopies(
 ): Promise<Engine> {
   const { name, file, manifest } = model;
   const { engine, device } = manifest;
-  const openAll = (options: Pick<ThreadOptions, 'file' | 'isOptimized'>) =>
-    openInstances(copies, (threads) => openBare(model, { ...options, threads }, surroundings));
+  const openAll = (options: Pick<SessionOptions, 'file' | 'isOptimized'>) =>
+    openInstances(copies, (threads) =>
+      openBare(model, { ...options, threads, isCopy: copies.length > 1 }, surroundings),
+    );
   if (copies.length === 1 || engine === 'python' || device.type !== 'cpu') return openAll({ file });
   let shared: SharedNetwork | undefined;
   try {
@@ -76,9 +78,14 @@ async function openCopies(
   }
 }
 
+interface Copy extends Pick<SessionOptions, 'file' | 'isOptimized'> {
+  readonly threads: number;
+  readonly isCopy: boolean;
+}
+
 function openBare(
   model: Model,
-  { threads, ...source }: Pick<ThreadOptions, 'file' | 'isOptimized'> & { threads: number },
+  { threads, ...source }: Copy,
   { log, owner }: Surroundings,
 ): Promise<Engine> {
   const { engine, device, runMsMax } = model.manifest;

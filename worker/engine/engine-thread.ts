@@ -1,55 +1,79 @@
-// The thread that runs a model. `InferenceSession.run` returns a promise but blocks its thread
-// (microsoft/onnxruntime#19611). In a separate thread it leaves the main thread free to renew
+// The thread that runs a model, or several (session-thread.ts). `InferenceSession.run` returns a promise but blocks
+// its thread (microsoft/onnxruntime#19611). In a separate thread it leaves the main thread free to renew
 // locks, answer probes and form the next batch.
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { Device } from '../../shared/manifest/manifest.js';
 import { countCores } from '../../shared/process/processors.js';
 import {
+  type Batch,
   type FromThread,
   packUp,
   type Refusal,
-  type ThreadOptions,
+  type SessionOptions,
   type ToThread,
 } from './messages.js';
 import { describeValue, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';
 
 const port = parentPort;
 if (!port) throw new Error('The engine thread needs a parent thread. This is a bug.');
-const options = workerData as ThreadOptions;
+
+interface Session {
+  readonly session: InferenceSession;
+  readonly tensorNames: readonly string[];
+}
+
+const sessions = new Map<number, Session>();
 
 const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
   port.postMessage(message, transfer);
 
-// ONNX Runtime throws its errors. With a lower level here and in the session's options, it would write
-// them to standard error as well, in colour. But only its log names the library that a GPU lacks.
-env.logLevel = options.device.type === 'cpu' ? 'fatal' : 'error';
+/** One thing after the other, in the order of the messages, by which the main thread knows what is under way. */
+let last: Promise<void> = Promise.resolve();
+port.on('message', (message: ToThread) => {
+  last = last.then(() => handle(message));
+});
 
-try {
-  const { session, refusal } = await openSession();
-  const outputs = session.outputMetadata.map(describeValue);
-  const tensorNames = outputs.filter(({ datatype }) => datatype).map(({ name }) => name);
-  port.on('message', (message: ToThread) => void run(session, tensorNames, message));
-  send({ type: 'ready', inputs: session.inputMetadata.map(describeValue), outputs, refusal });
-} catch (thrown) {
+async function handle(message: ToThread): Promise<void> {
+  const { session: number } = message;
+  if (message.type === 'open') return open(number, message.options);
+  const opened = sessions.get(number);
+  if (!opened) throw new Error('A session that is not open got a message. This is a bug.');
+  if (message.type === 'run') return run(opened, message.id, message);
+  sessions.delete(number);
+  await opened.session.release();
+}
+
+async function open(number: number, options: SessionOptions): Promise<void> {
   const { type, fallback } = options.device;
-  send({ type: 'failed', ...refusalOf(fallback ?? type, thrown) });
-  port.close();
+  // ONNX Runtime throws its errors. With a lower level here and in the session's options, it would write
+  // them to standard error as well, in colour. But only its log names the library that a GPU lacks.
+  env.logLevel = type === 'cpu' ? 'fatal' : 'error';
+  try {
+    const { session, refusal } = await openSession(options);
+    const outputs = session.outputMetadata.map(describeValue);
+    const tensorNames = outputs.filter(({ datatype }) => datatype).map(({ name }) => name);
+    sessions.set(number, { session, tensorNames });
+    const inputs = session.inputMetadata.map(describeValue);
+    send({ type: 'ready', session: number, inputs, outputs, refusal });
+  } catch (thrown) {
+    send({ type: 'failed', session: number, ...refusalOf(fallback ?? type, thrown) });
+  }
 }
 
 /** Opens a session on the device, or on its fallback if the device cannot be used. */
-async function openSession(): Promise<{
+async function openSession(options: SessionOptions): Promise<{
   session: InferenceSession;
   refusal: Refusal | undefined;
 }> {
   const { type, fallback } = options.device;
   try {
-    return { session: await openOn(type), refusal: undefined };
+    return { session: await openOn(type, options), refusal: undefined };
   } catch (thrown) {
     if (fallback === undefined) throw thrown;
-    return { session: await openOn(fallback), refusal: refusalOf(type, thrown) };
+    return { session: await openOn(fallback, options), refusal: refusalOf(type, thrown) };
   }
 }
 
@@ -58,24 +82,25 @@ function refusalOf(device: Device['type'], thrown: unknown): Refusal {
   return { device, reason: (thrown as Error).message.trim(), known };
 }
 
-function openOn(type: Device['type']): Promise<InferenceSession> {
-  const { device } = options;
-  return InferenceSession.create(options.file, {
-    executionProviders: [provider(type)],
+function openOn(
+  type: Device['type'],
+  { file, device, isOptimized }: SessionOptions,
+): Promise<InferenceSession> {
+  return InferenceSession.create(file, {
+    executionProviders: [provider(type, device)],
     // By itself, ONNX Runtime would count the machine's cores, whatever the container's limit is, and bind a thread to each.
     intraOpNumThreads: device.threads || countCores(),
     interOpNumThreads: 1,
     executionMode: 'sequential',
     enableCpuMemArena: device.memoryArena,
-    graphOptimizationLevel: options.isOptimized ? 'disabled' : 'all',
+    graphOptimizationLevel: isOptimized ? 'disabled' : 'all',
     logSeverityLevel: 4,
     // Threads that spin while they wait take processor time that Redis and the API need.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
 }
 
-function provider(name: Device['type']) {
-  const { id: deviceId, memoryBytesMax } = options.device;
+function provider(name: Device['type'], { id: deviceId, memoryBytesMax }: Device) {
   switch (name) {
     case 'cuda':
       return { name, deviceId, ...(memoryBytesMax && { gpuMemLimit: memoryBytesMax }) };
@@ -89,9 +114,9 @@ function provider(name: Device['type']) {
 }
 
 async function run(
-  session: InferenceSession,
-  tensorNames: readonly string[],
-  { id, inputs, outputNames = tensorNames }: ToThread,
+  { session, tensorNames }: Session,
+  id: number,
+  { inputs, outputNames = tensorNames }: Batch,
 ): Promise<void> {
   try {
     const feeds: Record<string, Tensor> = {};

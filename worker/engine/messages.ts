@@ -4,7 +4,7 @@ import type { Device } from '../../shared/manifest/manifest.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { RunResult, TensorValue } from './engine.js';
 
-export interface ThreadOptions {
+export interface SessionOptions {
   /** The path of the ONNX file. */
   readonly file: string;
   /** Whether the file is optimised for this machine already. */
@@ -26,8 +26,13 @@ export interface Refusal {
   readonly known: readonly string[];
 }
 
-export interface ToThread {
-  readonly id: number;
+/** A session has a number in its thread, and a run one among all runs there. */
+export type ToThread =
+  | { type: 'open'; session: number; options: SessionOptions }
+  | ({ type: 'run'; session: number; id: number } & Batch)
+  | { type: 'close'; session: number };
+
+export interface Batch {
   readonly inputs: readonly Tensor[];
   readonly outputNames: readonly string[] | undefined;
 }
@@ -35,12 +40,13 @@ export interface ToThread {
 export type FromThread =
   | {
       type: 'ready';
+      session: number;
       inputs: TensorValue[];
       outputs: TensorValue[];
       /** Why the session runs on its fallback, if it does. */
       refusal: Refusal | undefined;
     }
-  | ({ type: 'failed' } & Refusal)
+  | ({ type: 'failed'; session: number } & Refusal)
   | ({ type: 'done'; id: number } & RunResult)
   | { type: 'error'; id: number; reason: string };
 

@@ -1,72 +1,63 @@
-// The engine of ONNX models, seen from the main thread. Each engine is one ONNX Runtime session in
-// a separate thread.
+// The engine of ONNX models. Each has a session of ONNX Runtime in a thread beside the main one.
 //
-// Invariant: after `ready`, `onLost` is called if the thread ends unasked or a run hangs, before
-// any of the runs under way is rejected. So an owner that kills its process in `onLost` has
-// answered none of them.
+// A thread of Node takes 8 to 11 MB, and most of the time that a small model takes to load. So when a worker has many
+// models, several share a thread, in which one run waits for the other. What would lose by that never shares: models
+// on other devices, and copies of a model, which are there to run side by side.
 
 import { ScorelineError } from '../../shared/errors.js';
-import { type Engine, type EngineDevice, EngineEnded, type Watch } from './engine.js';
-import {
-  type FromThread,
-  packUp,
-  type Refusal,
-  type ThreadOptions,
-  type ToThread,
-} from './messages.js';
-import { Runs } from './runs.js';
-import { startRuntimeThread } from './runtime-thread.js';
+import { countCores } from '../../shared/process/processors.js';
+import type { Engine, EngineDevice, Watch } from './engine.js';
+import type { Refusal, SessionOptions } from './messages.js';
+import { SessionRefused, SessionThread } from './session-thread.js';
+
+/** How many threads models have of their own before others join them. */
+const sharedThreads = Math.max(8, 2 * countCores());
+/** The threads of this process that others may join. */
+const joinable = new Set<SessionThread>();
 
 /**
- * Loads an ONNX model in a new thread, which runs `script`.
+ * Loads an ONNX model in a thread, which runs `script`.
+ * @param options.isCopy whether the model has other copies
  * @throws ScorelineError `provider_unavailable` or `model_file_wrong`
  */
-export function openOnnxEngine(
-  options: ThreadOptions,
+export async function openOnnxEngine(
+  { isCopy = false, ...options }: SessionOptions & { isCopy?: boolean },
   watch: Watch,
-  script = new URL('./engine-thread.js', import.meta.url),
+  script?: URL,
 ): Promise<Engine> {
-  const thread = startRuntimeThread(script, 'engine', options);
-  const runs = new Runs(watch, {
-    runtime: 'ONNX Runtime',
-    send: (id, batch, outputNames) => {
-      const { tensors: inputs, transfer } = packUp(batch);
-      thread.postMessage({ id, inputs, outputNames } satisfies ToThread, transfer);
-    },
-    end: async () => void (await thread.terminate()),
-  });
-  return new Promise((resolve, reject) => {
-    let isReady = false;
-    const end = (error: Error) => {
-      if (isReady) runs.lose(error.message);
-      reject(error);
-    };
-    thread.on('error', end);
-    thread.on('exit', () => end(new EngineEnded('The engine thread has ended.')));
-    thread.on('message', (message: FromThread) => {
-      if (message.type === 'failed') return reject(loadError(options, message));
-      if (message.type === 'done') return runs.finish(message.id, message);
-      if (message.type === 'error') return runs.fail(message.id, { reason: message.reason });
-      isReady = true;
-      const { inputs, outputs, refusal } = message;
-      resolve({
-        device: deviceOf(options, refusal),
-        inputs,
-        outputs,
-        run: (batch, outputNames) => runs.start(batch, outputNames),
-        close: () => runs.close(),
-      });
-    });
-  });
+  const thread = threadFor(
+    options.device.type === 'cpu' && !isCopy && script === undefined,
+    script,
+  );
+  try {
+    const { engine, refusal } = await thread.open(options, watch);
+    return { ...engine, device: deviceOf(options, refusal) };
+  } catch (thrown) {
+    throw thrown instanceof SessionRefused ? loadError(options, thrown.refusal) : thrown;
+  }
 }
 
-function deviceOf({ device }: ThreadOptions, refusal: Refusal | undefined): EngineDevice {
+function threadFor(
+  mayShare: boolean,
+  script = new URL('./engine-thread.js', import.meta.url),
+): SessionThread {
+  if (!mayShare) return new SessionThread(script);
+  for (const thread of joinable) if (thread.sessions === 0) joinable.delete(thread);
+  if (joinable.size >= sharedThreads) {
+    return [...joinable].reduce((least, each) => (each.sessions < least.sessions ? each : least));
+  }
+  const thread = new SessionThread(script);
+  joinable.add(thread);
+  return thread;
+}
+
+function deviceOf({ device }: SessionOptions, refusal: Refusal | undefined): EngineDevice {
   if (refusal === undefined || device.fallback === undefined) return { type: device.type };
   const reason = `ONNX Runtime cannot use ${refusal.device} here. Install its driver and its libraries if the machine has one. ONNX Runtime says: ${refusal.reason}`;
   return { type: device.fallback, reason };
 }
 
-function loadError({ file }: ThreadOptions, refusal: Refusal): ScorelineError {
+function loadError({ file }: SessionOptions, refusal: Refusal): ScorelineError {
   const { device, reason, known } = refusal;
   const isDevice =
     device !== 'cpu' &&

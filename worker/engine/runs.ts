@@ -1,57 +1,65 @@
-// The runs that an engine has been handed and has not finished. It works on the first of them.
+// The runs that a thread or a process has been handed and has not finished. It works on the first of them.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import {
-  EngineEnded,
-  type ReasonReader,
-  RunFailure,
-  type RunResult,
-  type Watch,
-} from './engine.js';
+import { EngineEnded, type ReasonReader, RunFailure, type RunResult } from './engine.js';
 
 const hungGraceMs = 1000;
 
+/** Whose runs they are. Several engines may share what runs them. */
+interface Owner {
+  /** A run that takes longer, in milliseconds, counts as hung. */
+  readonly runMsMax: number;
+}
+
+const anyTime: Owner = { runMsMax: Number.POSITIVE_INFINITY };
+
 interface Run {
+  readonly owner: Owner;
   resolve(result: RunResult): void;
   reject(error: Error): void;
 }
 
-/** How runs reach their engine. */
+/** How runs reach what runs them. */
 export interface Port {
-  /** What the engine is called in messages. */
+  /** What it is called in messages. */
   readonly runtime: string;
-  /** Hands over a batch. Its outcome comes back by `finish` or `fail` with the same `id`. */
-  send(id: number, batch: readonly Tensor[], outputNames?: readonly string[]): void;
-  /** Ends the engine, which has no run left. */
-  end(): Promise<void>;
-  /** Ends the engine inside of a run. An engine that cannot be ended so takes its process along. */
+  /** Called when it has ended by itself or hangs, before any run is rejected. */
+  onLost(reason: string): void;
+  /** Ends it inside of a run. One that cannot be ended so takes its process along. */
   kill?(): void;
 }
 
 export class Runs {
-  readonly #watch: Watch;
   readonly #port: Port;
   readonly #underWay = new Map<number, Run>();
   #nextId = 0;
   #ended: EngineEnded | undefined;
   #watchdog: NodeJS.Timeout | undefined;
-  /** Called when no run is left. */
-  readonly #onEmpty: (() => void)[] = [];
+  readonly #waiting: { readonly owner: Owner; readonly resolve: () => void }[] = [];
 
-  constructor(watch: Watch, port: Port) {
-    this.#watch = watch;
+  constructor(port: Port) {
     this.#port = port;
   }
 
-  start(batch: readonly Tensor[], outputNames?: readonly string[]): Promise<RunResult> {
+  /** @param send hands over the batch. Its outcome comes back by `finish` or `fail` with the same id. */
+  start(owner: Owner, send: (id: number) => void): Promise<RunResult> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
       const id = this.#nextId++;
-      this.#underWay.set(id, { resolve, reject });
+      this.#underWay.set(id, { owner, resolve, reject });
       if (this.#underWay.size === 1) this.#watchFirst();
-      this.#port.send(id, batch, outputNames);
+      send(id);
     });
+  }
+
+  /**
+   * Puts something else in the line of runs, such as the load of a model. It may take any time, which counts for no run
+   * behind it. Returns a function that is called at its end.
+   */
+  queue(): () => void {
+    const id = this.#nextId++;
+    this.#underWay.set(id, { owner: anyTime, resolve: () => {}, reject: () => {} });
+    return () => void this.#take(id);
   }
 
   finish(id: number, result: RunResult): void {
@@ -68,42 +76,53 @@ export class Runs {
     this.#take(id)?.reject(error);
   }
 
-  /** Called when the engine has ended. */
+  /** Called when what runs them has ended by itself. */
   lose(reason: string): void {
     if (this.#ended) return;
     clearTimeout(this.#watchdog);
     this.#ended = new EngineEnded(reason);
-    this.#watch.onLost(reason);
+    this.#port.onLost(reason);
     for (const run of this.#underWay.values()) run.reject(this.#ended);
     this.#underWay.clear();
     this.#wake();
   }
 
-  /** Waits for all runs, because ending an engine inside a run may abort the process. */
-  async close(): Promise<void> {
-    if (this.#underWay.size > 0) {
-      await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
+  /** Waits for all runs of an owner, because ending one halfway may abort the process. */
+  async finished(owner: Owner): Promise<void> {
+    if (this.#hasRuns(owner)) {
+      await new Promise<void>((resolve) => this.#waiting.push({ owner, resolve }));
     }
+  }
+
+  /** Called when what runs them is ended, with no run left. Later ones are rejected. */
+  end(): void {
     this.#ended ??= new EngineEnded('The engine was closed.');
-    await this.#port.end();
+  }
+
+  #hasRuns(owner: Owner): boolean {
+    return [...this.#underWay.values()].some((run) => run.owner === owner);
   }
 
   #take(id: number): Run | undefined {
     const run = this.#underWay.get(id);
     this.#underWay.delete(id);
     this.#watchFirst();
-    if (this.#underWay.size === 0) this.#wake();
+    if (this.#waiting.length > 0) this.#wake();
     return run;
   }
 
   #wake(): void {
-    for (const resolve of this.#onEmpty.splice(0)) resolve();
+    for (const each of this.#waiting.splice(0)) {
+      if (this.#hasRuns(each.owner)) this.#waiting.push(each);
+      else each.resolve();
+    }
   }
 
   #watchFirst(): void {
     clearTimeout(this.#watchdog);
-    if (this.#underWay.size === 0 || this.#ended) return;
-    const { runMsMax } = this.#watch;
+    const [first] = this.#underWay.values();
+    if (!first || first.owner === anyTime || this.#ended) return;
+    const { runMsMax } = first.owner;
     this.#watchdog = setTimeout(() => {
       // A frozen process wakes up to an overdue timer while its run may be nearly done. Allow it 1 s.
       this.#watchdog = setTimeout(
@@ -118,7 +137,7 @@ export class Runs {
       this.#port.kill();
       this.lose(reason);
     } else {
-      this.#watch.onLost(reason);
+      this.#port.onLost(reason);
     }
   }
 }

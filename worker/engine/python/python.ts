@@ -72,11 +72,9 @@ export async function openPythonEngine(
   const lastError = logLines(child.stderr as Readable, log, { stream: 'stderr' });
   const stream = child.stdio[3] as Duplex;
   const names = outputs.map(({ name }) => name);
-  const runs = new Runs(watch, {
+  const runs = new Runs({
     runtime: path.basename(file),
-    send: (id, batch, outputNames = names) =>
-      writeFrame(stream, { id, outputs: outputNames }, batch),
-    end: () => endOf(child, stream),
+    onLost: watch.onLost,
     kill: () => killGroup(child),
   });
   await loading(readAnswers({ child, stream, file, runs, log, lastError }), {
@@ -86,8 +84,13 @@ export async function openPythonEngine(
     device: { type: device.type },
     inputs,
     outputs,
-    run: (batch, outputNames) => runs.start(batch, outputNames),
-    close: () => runs.close(),
+    run: (batch, outputNames = names) =>
+      runs.start(watch, (id) => writeFrame(stream, { id, outputs: outputNames }, batch)),
+    close: async () => {
+      await runs.finished(watch);
+      runs.end();
+      await endOf(child, stream);
+    },
   };
 }
 
