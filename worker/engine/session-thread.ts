@@ -17,6 +17,7 @@ import { startRuntimeThread } from './runtime-thread.js';
 
 interface Session {
   readonly watch: Watch;
+  readonly runMsMax: number;
   /** Undefined once it is open. */
   opening: Opening | undefined;
 }
@@ -50,8 +51,9 @@ export class SessionThread {
     this.#runs = new Runs({
       runtime: 'ONNX Runtime',
       onLost: (reason) => {
-        for (const { opening, watch } of this.#sessions.values())
+        for (const { opening, watch } of this.#sessions.values()) {
           if (!opening) watch.onLost(reason);
+        }
       },
     });
     this.#thread.on('error', (error) => this.#lose(error));
@@ -73,7 +75,7 @@ export class SessionThread {
     watch: Watch,
   ): Promise<{ engine: Omit<Engine, 'device'>; refusal: Refusal | undefined }> {
     const number = this.#nextSession++;
-    const session: Session = { watch, opening: undefined };
+    const session: Session = { watch, runMsMax: watch.runMsMax, opening: undefined };
     this.#sessions.set(number, session);
     const leave = this.#runs.queue();
     try {
@@ -89,7 +91,7 @@ export class SessionThread {
           if (!this.#sessions.has(number)) {
             return Promise.reject(new EngineEnded('The engine was closed.'));
           }
-          return this.#runs.start(watch, (id) => {
+          return this.#runs.start(session, (id) => {
             const { tensors, transfer } = packUp(batch);
             this.#send(
               { type: 'run', session: number, id, inputs: tensors, outputNames },
@@ -98,7 +100,7 @@ export class SessionThread {
           });
         },
         close: () => {
-          closing ??= this.#close(number, watch);
+          closing ??= this.#close(number, session);
           return closing;
         },
       };
@@ -111,8 +113,8 @@ export class SessionThread {
     }
   }
 
-  async #close(number: number, watch: Watch): Promise<void> {
-    await this.#runs.finished(watch);
+  async #close(number: number, session: Session): Promise<void> {
+    await this.#runs.finished(session);
     if (this.#sessions.size > 1) this.#send({ type: 'close', session: number });
     await this.#remove(number);
   }
