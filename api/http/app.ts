@@ -38,7 +38,6 @@ import { makeBodyReaders } from './body/body.js';
 import { makeEntrance } from './gate/entrance.js';
 import type { Entry, Gate } from './gate/gate.js';
 import type { ScoringRoute } from './gate/open-call.js';
-import { isVerb } from './paths.js';
 import { addAdminRoutes } from './routes/admin.js';
 import { addDescriptionRoutes } from './routes/description.js';
 import { addDocsRoutes } from './routes/docs.js';
@@ -189,11 +188,8 @@ export function makeApp(parts: {
 const notFound: RequestHandler = (request) => {
   const addresses =
     'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models, GET /docs';
-  const advice = isVerb(request.path)
-    ? 'Of V1 of KServe and TensorFlow Serving, only POST /v1/models/{model}:predict is served. See GET /docs/migrating'
-    : `Try ${addresses}`;
   throw new ScorelineError(
     'not_found',
-    `There is nothing at ${request.method} ${request.path.slice(0, 200)}. ${advice}.`,
+    `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,
   );
 };

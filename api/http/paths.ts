@@ -31,25 +31,14 @@ export function isForStrangers(path: string): boolean {
  * errors of their own.
  */
 export function isInference(path: string): boolean {
-  return path === '/v2' || path.startsWith('/v2/') || isVerb(path) || readyAddress.test(path);
+  return path === '/v2' || path.startsWith('/v2/') || v1Address.test(path);
 }
 
-/** The address at which V1 of KServe says whether a model is ready. */
-export const readyAddress = /^\/v1\/models\/(?<model>[^/:]+)$/;
+/** What V1 has for a model: whether it is ready, and verbs, of which only `:predict` is served. */
+const v1Address = /^\/v1\/models\/[^/]+(?:\/versions\/[^/]+(?::|%3A)\w+)?$/i;
 
-/** The address at which V1 of KServe and TensorFlow Serving scores. Some clients encode the colon. */
-export const predictAddress =
-  /^\/v1\/models\/(?<model>[^/]+?)(?:\/versions\/(?<version>[^/]+?))?(?::|%3A)predict$/i;
-
-/** Whether a path is one that V1 has for a model, of which only `:predict` is served. */
-export function isVerb(path: string): boolean {
-  return /^\/v1\/models\/[^/]+(?:\/versions\/[^/]+)?(?::|%3A)\w+$/i.test(path);
-}
-
-/** Whether a path is that at which V1 scores. */
-export function isPredict(path: string): boolean {
-  return predictAddress.test(path);
-}
+/** The address at which V1 scores, with the model and the version. Some clients encode the colon. */
+export const predictAddress = /^\/v1\/models\/([^/]+?)(?:\/versions\/([^/]+?))?(?::|%3A)predict$/i;
 
 /** Whether a path is for operators, who look at it in a browser. */
 export function isForOperators(path: string): boolean {

@@ -380,7 +380,7 @@ describe('a wrong address', () => {
   it.each([
     ['GET', '/nothing'],
     ['POST', '/nothing'],
-    ['POST', '/v1/models/efficientnet-lite0'],
+    ['POST', '/v1/models/efficientnet-lite0/nothing'],
     ['GET', '/v1/models/efficientnet-lite0/nothing'],
     ['GET', `/${'a'.repeat(3000)}`],
   ])('gets an error that names the right ones: %s %.50s', async (method, path) => {
@@ -389,12 +389,12 @@ describe('a wrong address', () => {
     expect(answer.body.detail).toContain('POST /score');
   });
 
-  it.each(['efficientnet-lite0:predict', 'x/versions/2:predict', 'x:explain'])(
-    'of V1 of other servers gets an error that says how to ask instead: %s',
+  it.each(['efficientnet-lite0:classify', 'x/versions/2:regress', 'x:explain'])(
+    'of V1 of other servers gets an error that says which one is served: %s',
     async (address) => {
-      const answer = await post(`${service.url}/v1/models/${address}`, { instances: [[1]] });
-      expectProblem(answer, 404, 'not_found');
-      expect(answer.body.detail).toContain('Send {"inputs": […]} to POST /v1/models/{model}/score');
+      const { status, body } = await post(`${service.url}/v1/models/${address}`, { instances: [] });
+      expect([status, body.code]).toEqual([404, 'not_found']);
+      expect(body.error).toContain('only POST /v1/models/{model}:predict is served');
     },
   );
 

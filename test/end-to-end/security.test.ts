@@ -84,14 +84,19 @@ describe('members of a body that are not for the caller to set', () => {
 });
 
 describe('what only the operator does, by commands', () => {
-  const addresses = [
-    ...['/v1/keys', '/v1/api-keys', '/keys', '/admin', '/v1/models/faq-matcher', '/v1/models/new'],
-    '/metrics',
-  ];
+  const addresses = [...['/v1/keys', '/v1/api-keys', '/keys', '/admin', '/metrics']];
   test.each(addresses)('has no address, also not for an admin: %s', async (address) => {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
       const { status, body } = await ask(service.url + address, { method, headers: admin });
       expect([method, status, body.code]).toEqual([method, 404, 'not_found']);
+    }
+  });
+
+  test.each(['faq-matcher', 'new'])('is not done at the address of a model: %s', async (name) => {
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+      const address = `${service.url}/v1/models/${name}`;
+      const { status, body } = await ask(address, { method, headers: admin });
+      expect([method, status, body.code]).toEqual([method, 405, 'method_not_allowed']);
     }
   });
 

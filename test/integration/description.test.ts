@@ -144,8 +144,9 @@ function routesOf({ stack }: Router): string[] {
     if (!route) return [];
     const methods = ['get', 'post', 'delete'].filter((method) => route.methods[method]);
     if (methods.length !== 1) return [];
-    const paths = [route.path].flat().map((path) => path.replace(/:(\w+)/g, '{$1}'));
-    return paths.map((path) => `${methods[0]} ${path}`);
+    const paths = [route.path].flat().map((path) => path.replace(/(?<!\\):(\w+)/g, '{$1}'));
+    const written = paths.map((path) => path.replaceAll('\\', ''));
+    return written.map((path) => `${methods[0]} ${path}`);
   });
 }
 

@@ -80,17 +80,20 @@ describe('an address', () => {
     expect(headers.get('allow')).toBe(allowed);
   });
 
-  test.each(['/nope', '/v1/models/text', '/v1/models/a/b/score', '/%', '/v1/models/%E0/score'])(
-    'that does not exist gets a 4xx: %s',
-    async (route) => {
-      const scene = await openScene();
-      const client = await scene.connect();
-      client.post(route, { 'Content-Length': 0 });
-      const { status, headers } = await client.response();
-      expect([400, 404]).toContain(status);
-      expect(headers['content-type']).toContain('application/problem+json');
-    },
-  );
+  test.each([
+    '/nope',
+    '/v1/models/text/nope',
+    '/v1/models/a/b/score',
+    '/%',
+    '/v1/models/%E0/score',
+  ])('that does not exist gets a 4xx: %s', async (route) => {
+    const scene = await openScene();
+    const client = await scene.connect();
+    client.post(route, { 'Content-Length': 0 });
+    const { status, headers } = await client.response();
+    expect([400, 404]).toContain(status);
+    expect(headers['content-type']).toContain('application/problem+json');
+  });
 });
 
 describe('a model of several versions', () => {

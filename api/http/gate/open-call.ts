@@ -18,7 +18,7 @@ import { type Given, readDeadlineAt } from '../parameters/parameters.js';
 import { readPreferences } from '../parameters/preferences.js';
 import { readPriority } from '../parameters/priority.js';
 import { readWebhookUrl } from '../parameters/webhook-url.js';
-import { isInference, isPredict, predictAddress } from '../paths.js';
+import { isInference, predictAddress } from '../paths.js';
 import type { GatedRequest } from './gated-request.js';
 
 const referencePath = '/score';
@@ -30,13 +30,13 @@ export type ScoringRoute = 'native' | 'reference' | 'inference' | 'predict';
 
 /** Whether requests to a path score, if there is the model that it names. */
 export function mayScore(path: string): boolean {
-  return path === referencePath || address.test(path) || isPredict(path);
+  return path === referencePath || address.test(path) || predictAddress.test(path);
 }
 
 /** Returns the route of a path at which `modelsAt` has found models. */
 export function routeOf(path: string): ScoringRoute {
   if (path === referencePath) return 'reference';
-  if (isPredict(path)) return 'predict';
+  if (predictAddress.test(path)) return 'predict';
   return isInference(path) ? 'inference' : 'native';
 }
 

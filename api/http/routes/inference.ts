@@ -12,14 +12,14 @@ import { allow } from '../gate/methods.js';
 import { needs } from '../gate/needs.js';
 import { headersOf } from '../gate/open-call.js';
 import { nameOf } from '../parameters/model-name.js';
-import { readyAddress } from '../paths.js';
 import type { ScoreHandler } from './score-handler.js';
 
 const metadata = ['/v2/models/:model', '/v2/models/:model/versions/:version'];
 const ready = [
   '/v2/models/:model/ready',
   '/v2/models/:model/versions/:version/ready',
-  readyAddress,
+  // That of V1 of KServe. Its verbs come before (predict.ts).
+  '/v1/models/:model',
 ];
 const configuration = ['/v2/models/:model/config', '/v2/models/:model/versions/:version/config'];
 const statistics = ['/v2/models/:model/stats', '/v2/models/:model/versions/:version/stats'];

@@ -26,7 +26,6 @@ import { allow } from '../gate/methods.js';
 import { headersOf } from '../gate/open-call.js';
 import { nameOf } from '../parameters/model-name.js';
 import { readWish } from '../parameters/parameters.js';
-import { predictAddress } from '../paths.js';
 import { writeTiming } from './infer.js';
 import type { ScoreHandler } from './score-handler.js';
 import type { SeveralInputsRoutes } from './several-inputs.js';
@@ -91,13 +90,23 @@ export function addPredictRoutes(
   app: Express,
   { registry, gate, score }: { registry: Registry; gate: Gate; score: ScoreHandler },
 ): void {
-  app.post(predictAddress, (request, response) => {
+  app.post(addresses, (request, response) => {
     const known = catalogueOf(callerOf(request), registry);
     const model = routeTo(known, nameOf(request), headersOf(request));
     return score(gate.callOf(request, response, [model]), request, response);
   });
-  app.all(predictAddress, allow('POST'));
+  app.all(addresses, allow('POST'));
+  app.all(verbs, (request) => {
+    throw new ScorelineError(
+      'not_found',
+      `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Of V1 of KServe and TensorFlow Serving, only POST /v1/models/{model}:predict is served. See GET /docs/migrating.`,
+    );
+  });
 }
+
+const models = ['/v1/models/:model', '/v1/models/:model/versions/:version'];
+const addresses = models.map((address) => `${address}\\:predict`);
+const verbs = models.map((address) => `${address}\\::verb`);
 
 const expectedJson =
   'Expected JSON with "instances"; it could not be parsed. JSON has no NaN and no infinities: write "NaN", "Infinity" or "-Infinity" in quotes.';
