@@ -92,7 +92,7 @@ function infer(context: Context, model: Model | undefined): OperationOf | undefi
         headers: {
           ...scoredHeaders(context),
           'Inference-Header-Content-Length': parts.header('InferenceHeader', jsonBytes),
-          'Server-Timing': parts.header('ServerTiming', timingHeader),
+          ...serverTiming(context),
         },
         content: forms.response,
       },
@@ -102,11 +102,15 @@ function infer(context: Context, model: Model | undefined): OperationOf | undefi
   });
 }
 
-const timingHeader: Header = {
-  description:
-    'Where the time of the slowest input went, in milliseconds: the queue, the wait for its batch, with the size of that as `desc`, and the run, as in `queue;dur=1.8, batch;dur=0.2;desc=4, run;dur=0.7`.',
-  schema: { type: 'string' },
-};
+export function serverTiming({ parts }: Pick<Context, 'parts'>) {
+  return {
+    'Server-Timing': parts.header('ServerTiming', {
+      description:
+        'Where the time of the slowest input went, in milliseconds: the queue, the wait for its batch, with the size of that as `desc`, and the run, as in `queue;dur=1.8, batch;dur=0.2;desc=4, run;dur=0.7`.',
+      schema: { type: 'string' },
+    }),
+  };
+}
 
 function formsOf(
   { parts, rowsMax, catalogue }: Context,

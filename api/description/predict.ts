@@ -9,7 +9,7 @@ import { dataSchemas } from '../inference/forms.js';
 import { isOneInRow } from '../inference/predict-request.js';
 import { kindsOf } from '../kinds/kinds.js';
 import type { Context } from './context.js';
-import { describeData, isModelReady } from './inference.js';
+import { describeData, isModelReady, serverTiming } from './inference.js';
 import type { Paths } from './openapi.js';
 import {
   accepted,
@@ -58,7 +58,7 @@ function predict(context: Context, model: Model | undefined): OperationOf {
     responses: {
       200: {
         description: 'A value for each row, in their order.',
-        headers: scoredHeaders(context),
+        headers: { ...scoredHeaders(context), ...serverTiming(context) },
         content: { 'application/json': { schema: answer } },
       },
       ...accepted(context),

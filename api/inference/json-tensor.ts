@@ -150,12 +150,14 @@ export function* writeNested({ datatype, shape, data }: Tensor): Generator<numbe
   const isEdge = (element: number) => lengths.filter((length) => element % length === 0).length;
   const written: string[] = [];
   let at = 0;
+  /** How many lists end before the next element, and begin with it. */
+  let edges = lengths.length;
   for (const slice of datatype === 'BYTES' ? [data] : slicesOf(datatype, data)) {
     const elements = elementsOf(datatype, slice);
     for (const element of elements) {
-      const begin = `${at > 0 ? ',' : ''}${'['.repeat(isEdge(at))}`;
-      at++;
-      written.push(begin, element, ']'.repeat(isEdge(at)));
+      const begin = `${at > 0 ? ',' : ''}${'['.repeat(edges)}`;
+      edges = isEdge(++at);
+      written.push(begin, element, ']'.repeat(edges));
     }
     yield elements.length;
   }

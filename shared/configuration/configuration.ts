@@ -152,12 +152,12 @@ const api = {
   ROWS_PER_REQUEST_MAX: integer(1, 4096)
     .default(256)
     .describe(
-      'The most rows in one `POST /v2/models/{model}/infer`. Requests with more get 400. Each row is an input of its own, so no more than `PERMITS_MAX` and `RESULTS_MAX` are possible either.',
+      'The most rows in one request to `/v2/models/{model}/infer` or `/v1/models/{model}:predict`. Requests with more get 400. Each row is an input of its own, so no more than `PERMITS_MAX` and `RESULTS_MAX` are possible either.',
     ),
   TENSOR_JSON_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(4_194_304)
     .describe(
-      'The most bytes of JSON in one `POST /v2/models/{model}/infer`. Requests with more get 413; they can send binary tensors, up to `BODY_BYTES_MAX`. Raising it lets one request of numbers hold up all others for longer: 4 MiB take 0.03 to 0.3 s, and several times as long where other work has the cores.',
+      'The most bytes of JSON in one request to `/v2/models/{model}/infer` or `/v1/models/{model}:predict`. Requests with more get 413; the former can send binary tensors, up to `BODY_BYTES_MAX`. Raising it lets one request of numbers hold up all others for longer: 4 MiB take 0.03 to 0.3 s, and several times as long where other work has the cores.',
     ),
   UV_THREADPOOL_SIZE: integer(4, 1024)
     .default(4)

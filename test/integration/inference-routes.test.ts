@@ -234,13 +234,21 @@ describe('V1 of KServe and TensorFlow Serving', () => {
     },
   );
 
-  test('gives each row of a text or picture without a network to its model', async () => {
-    const scene = await open();
-    const { body, status } = await post(`${scene.url}/v1/models/text:predict`, {
-      inputs: ['one'],
+  test('gives each instance to a model without a network, and answers as that does', async () => {
+    const { url } = await openScene();
+    const address = `${url}/v1/models/text:predict`;
+    const { predictions } = (await post(`${url}/v1/models/text/score`, { input: 'one' })).body;
+    expect(await post(address, { instances: ['one', 'two'] })).toMatchObject({
+      status: 200,
+      body: { predictions: [predictions, predictions] },
     });
+    const { body, status } = await post(address, { inputs: ['one'] });
     expect({ status, code: body.code }).toEqual({ status: 400, code: 'input_invalid' });
     expect(body.error).toContain('Expected "instances", a list of inputs');
+    expect(await post(address, { instances: ['one', 7] })).toMatchObject({
+      status: 400,
+      body: { code: 'input_invalid' },
+    });
   });
 
   test('is told whether a model is ready', async () => {

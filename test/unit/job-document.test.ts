@@ -33,6 +33,24 @@ test('a job whose outputs belong together has them as its result', () => {
   });
 });
 
+test('a job by V1 has the rows of its outputs, and fails as any other', () => {
+  const form = { route: 'predict' as const, outputs: ['y'], isColumnar: false };
+  const writeRows = (...widths: number[]) => {
+    const { state } = succeeded(widths);
+    return JSON.parse(writeJob({ record: { ...record, form }, state }, parts));
+  };
+  expect(writeRows(2, 2)).toMatchObject({
+    state: 'succeeded',
+    result: {
+      predictions: [
+        [0, 0],
+        [0, 0],
+      ],
+    },
+  });
+  expect(writeRows(2, 3)).toMatchObject({ problem: { code: 'model_output_mismatch' } });
+});
+
 test('a job whose outputs do not belong together has failed', () => {
   expect(write(2, 3)).toEqual({
     ...{ id: 'job', state: 'failed', model: 'rows', version: '1' },

@@ -11,7 +11,7 @@ import type { Refusal, SessionOptions } from './messages.js';
 import { SessionRefused, SessionThread } from './session-thread.js';
 
 /** How many threads models have of their own before others join them. */
-const sharedThreads = Math.max(8, 2 * countCores());
+export const sharedThreads = Math.max(8, 2 * countCores());
 /** The threads of this process that others may join. */
 const joinable = new Set<SessionThread>();
 
