@@ -208,6 +208,7 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     return {
       ...{ name, description, file, settings, values: dressed.values, guess: dressed.guess },
       example: told && isLeftAs(told, wishes) ? exampleOf(told, guessed) : undefined,
+      isTableTold: told?.input.kind === 'table',
       areScoresTold: ['activation', 'threshold'].some((key) => key in (told?.output ?? {})),
       source: {
         ...network,

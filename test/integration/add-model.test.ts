@@ -321,6 +321,18 @@ describe('npm run models -- add', () => {
     });
     const files = { 'sum.onnx': withMetadata(sum, 'scoreline', JSON.stringify(told)) };
 
+    test('has values as its predictions by V1, unlike a network of which no exporter says so', async () => {
+      const { folder } = await add({ ...files, 'bare.onnx': sum }, 'sum.onnx');
+      const set = ['--columns', 'a,b', '--set', 'output.kind=regression'];
+      expect((await addIn(folder, ['bare.onnx', ...set])).code).toBe(0);
+      const [told, bare] = ['sum', 'bare'].map((name) =>
+        readManifest(path.join(folder, 'models', name)),
+      );
+      expect(bare?.output.kind).toBe('regression');
+      // Keras' predict() returns rows of one number, as TensorFlow Serving does.
+      expect([told?.predict, bare?.predict]).toEqual(['value', undefined]);
+    });
+
     test('says that they can have other names', async () => {
       const { said, folder } = await add(files, 'sum.onnx');
       expect(said).toContain('2, as its exporter says. Others: --columns NAME,NAME,…');

@@ -19,6 +19,8 @@ export interface Draft {
   readonly settings: Settings;
   /** An input with the answer of the original, if the exporter left one. */
   readonly example: Section | undefined;
+  /** Whether the exporter says that rows of a table go in. Those of scikit-learn and its like do. */
+  readonly isTableTold: boolean;
   /** Whether the exporter says how scores are read. */
   readonly areScoresTold: boolean;
 }
@@ -59,7 +61,7 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
         ]
       : []),
     declareNetwork(values),
-    ...formatPredict(values, input, answer),
+    ...formatPredict(draft, answer),
     ...(batch === 'none' ? [noBatchRemark] : batch ? [fixedRemark] : []),
     ...Object.entries(others)
       .filter(([key]) => key !== 'description')
@@ -76,14 +78,15 @@ const noBatchRemark =
   '# Not every input and output has a first dimension that counts inputs, so requests are scored one by one.';
 
 /** Names the output that `predict()` of scikit-learn and its like returns: the best label, or the number. */
-function formatPredict({ outputs }: Values, input: Section, { kind }: Section): string[] {
+function formatPredict({ values, isTableTold }: Draft, { kind }: Section): string[] {
+  const { outputs } = values;
   const label = outputs.find(
     (output) =>
       /label$/i.test(output.name) &&
       !isFloats(output) &&
       output.shape.slice(1).every((size) => size === 1),
   );
-  const number = input.kind === 'table' && outputs.length === 1 ? outputs[0] : undefined;
+  const number = isTableTold && outputs.length === 1 ? outputs[0] : undefined;
   const named = { classification: label, regression: number }[String(kind)];
   if (!named) return [];
   return [
