@@ -18,7 +18,7 @@ import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
 import { curlLine } from './curl-line.js';
-import { wrong } from './faults.js';
+import { misused, wrong } from './faults.js';
 import { localAddress } from './local-address.js';
 import { checkModel } from './models/check.js';
 import { modelIn } from './models/copy.js';
@@ -73,7 +73,8 @@ function readWishes(): Wishes {
   const { values, positionals } = parse();
   const [file, ...others] = positionals;
   const { name } = values;
-  if (file === undefined || others.length > 0 || name === undefined) throw wrong(usage);
+  if (file === undefined || others.length > 0 || name === undefined)
+    throw misused(process.argv.slice(2), usage);
   if (!namePattern.test(name)) {
     throw wrong(`--name: ${nameExpected}; got ${JSON.stringify(name)}`);
   }

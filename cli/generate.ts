@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { parseArgs } from 'node:util';
 import { statusNameOf } from '../api/grpc/status.js';
 import { makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
@@ -34,9 +35,10 @@ const rightsOfKeda = ['+ping', '+type'];
 const kernelFolders = ['api/kinds/pictures/plain-jpeg', 'api/kinds/pictures/resample'];
 
 await runCommand(async () => {
+  const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
   const kernels = await compileKernels();
   const outdated = [...kernels, ...generate()].filter(([name, text]) => read(name) !== text);
-  if (!process.argv.includes('--check')) {
+  if (!values.check) {
     for (const [name, text] of outdated) write(name, text);
   } else if (outdated.length > 0) {
     const names = outdated.map(([name]) => name).join(', ');

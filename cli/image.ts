@@ -8,6 +8,7 @@ import { bake, makeEnvironments } from '../images/bake.js';
 import { formatContents, measureImage } from '../images/report.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
+import { misused } from './faults.js';
 
 const usage = `Usage: npm run image -- report IMAGE …
        node dist/cli/image.js assemble ROLE INSTALLED TARGET
@@ -18,13 +19,19 @@ ROLE is one of ${imageRoles.join(', ')}.`;
 await runCommand(async () => {
   const [command, ...parameters] = process.argv.slice(2);
   const [role, second, target] = parameters;
-  if (command === 'report' && parameters.length > 0) {
+  const count = parameters.length;
+  if (command === 'report' && count > 0) {
     for (const image of parameters) {
       process.stdout.write(`${formatContents(image, await measureImage(image))}\n`);
     }
-  } else if (command === 'assemble' && second !== undefined && target !== undefined) {
+  } else if (
+    command === 'assemble' &&
+    second !== undefined &&
+    target !== undefined &&
+    count === 3
+  ) {
     assemble({ role: toRole(role), built: packageDirectory(), installed: second, target });
-  } else if (command === 'bake' && second !== undefined && target !== undefined) {
+  } else if (command === 'bake' && second !== undefined && target !== undefined && count === 3) {
     await bake({
       role: toRole(role),
       directory: path.join(packageDirectory(), 'models'),
@@ -32,9 +39,9 @@ await runCommand(async () => {
       target,
       cache: path.join(packageDirectory(), 'data', 'cache'),
     });
-  } else if (command === 'environments' && role !== undefined) {
+  } else if (command === 'environments' && role !== undefined && count === 1) {
     await makeEnvironments(role);
-  } else throw new Error(usage);
+  } else throw misused(process.argv.slice(2), usage);
 });
 
 function toRole(text: string | undefined): ImageRole {

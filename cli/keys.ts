@@ -27,7 +27,7 @@ import { useRedis } from '../shared/redis/node.js';
 import { explain } from '../shared/redis/redis.js';
 import { messageOf } from '../shared/zod-issue.js';
 import { runCommand } from './command.js';
-import { wrong } from './faults.js';
+import { misused, wrong } from './faults.js';
 import { findPrivateRedis } from './redis/port.js';
 
 const usage = `Usage: npm run keys -- COMMAND
@@ -61,12 +61,12 @@ const file = process.env.KEYS_FILE || undefined;
 await runCommand(async () => {
   const { values, positionals } = readArguments();
   const [command, subject, ...others] = positionals;
-  if (others.length > 0) throw wrong(usage);
+  if (others.length > 0) throw misused(positionals, usage);
   if (command === 'create' && subject !== undefined) await create(subject, values);
   else if (command === 'rotate' && subject !== undefined) await rotate(subject, values['keep-old']);
   else if (command === 'revoke' && subject !== undefined) await revoke(subject);
   else if (command === 'list' && subject === undefined) await list();
-  else throw wrong(usage);
+  else throw misused(positionals, usage);
 }, usage);
 
 type Values = ReturnType<typeof readArguments>['values'];

@@ -19,10 +19,11 @@ type Execve = (file: string, parameters: readonly string[], environment: NodeJS.
 /** With the included models, a worker took 350 MB and an API 85 MB, before any load. */
 const megabytesMin = { api: 256, worker: 512 };
 
-const role = process.argv[2];
+const [role, ...others] = process.argv.slice(2);
 const { execve } = process as unknown as { execve?: Execve };
-if (role !== 'api' && role !== 'worker') {
-  process.stderr.write(`Usage: launch.js api | worker; got ${role ?? 'nothing'}.\n`);
+if ((role !== 'api' && role !== 'worker') || others.length > 0) {
+  const got = [role ?? 'nothing', ...others].join(' ');
+  process.stderr.write(`Usage: launch.js api | worker; got ${got}.\n`);
   process.exitCode = 1;
 } else if (!execve) {
   process.stderr.write(`launch.js needs Node 22.15 or later; this is ${process.version}.\n`);

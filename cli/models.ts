@@ -1,4 +1,4 @@
-// `npm run models -- list | add FILE | pull NAME | check [NAME] | optimize NAME | tune NAME | bench NAME | profile NAME`
+// `npm run models -- list | add FILE | pull NAME … | check [NAME …] | optimize NAME | tune NAME | bench NAME | profile NAME`
 
 import path from 'node:path';
 import process from 'node:process';
@@ -9,7 +9,7 @@ import type { LeftOut } from '../shared/registry/left-out.js';
 import { collectModels, type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
-import { wrong } from './faults.js';
+import { misused } from './faults.js';
 import { addModel, addUsage } from './models/add.js';
 import { benchModel, benchUsage } from './models/bench.js';
 import { checkModel } from './models/check.js';
@@ -19,34 +19,30 @@ import { pull } from './models/pull.js';
 import { tuneModel, tuneUsage } from './models/tune.js';
 
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
+const usage = `Usage: npm run models -- list | pull NAME … | check [NAME …] | ${addUsage} | ${optimizeUsage} | ${tuneUsage} | ${benchUsage} | ${profileUsage}`;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 await runCommand(async () => {
-  const [command, name, ...others] = process.argv.slice(2);
-  if (command === 'list' && name === undefined) list();
+  const [command, ...names] = process.argv.slice(2);
+  if (command === 'list' && names.length === 0) list();
   else if (command === 'add') await addModel(process.argv.slice(3), { directory, say });
   else if (command === 'optimize') await optimizeModel(process.argv.slice(3), { directory, say });
   else if (command === 'tune') await tuneModel(process.argv.slice(3), { directory, say });
   else if (command === 'bench') await benchModel(process.argv.slice(3), { directory, say });
   else if (command === 'profile') await profileModel(process.argv.slice(3), { directory, say });
-  else if (command === 'pull' && name && others.length === 0) {
-    for (const model of versionsOf(name)) await pull(model, { say, complain });
-  } else if (command === 'check' && name === undefined) await checkAll();
-  else if (command === 'check' && others.length === 0) {
-    for (const model of versionsOf(name as string)) await checkModel(model, say);
-  } else {
-    throw wrong(
-      `Usage: npm run models -- list | pull NAME | check [NAME] | ${addUsage} | ${optimizeUsage} | ${tuneUsage} | ${benchUsage} | ${profileUsage}`,
-    );
-  }
+  else if (command === 'pull' && names.length > 0) {
+    for (const model of versionsOf(names)) await pull(model, { say, complain });
+  } else if (command === 'check' && names.length === 0) await checkAll();
+  else if (command === 'check') await checkEach(versionsOf(names));
+  else throw misused(process.argv.slice(2), usage);
 });
 
 function complain(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-function versionsOf(name: string): readonly Model[] {
-  return readModels({ directory, names: [name], filesNeeded: false });
+function versionsOf(names: readonly string[]): readonly Model[] {
+  return readModels({ directory, names, filesNeeded: false });
 }
 
 function list(): void {
@@ -77,11 +73,16 @@ function complainOf(leftOut: readonly LeftOut[]): void {
   for (const { name, error } of leftOut) complain(`${name} is left out: ${error.message}`);
 }
 
-/** Checks every model whose files are here. One that fails does not stop the others. */
+/** Checks every model whose files are here. */
 async function checkAll(): Promise<void> {
   const { models, leftOut } = collectModels({ directory, filesNeeded: true });
   complainOf(leftOut);
   if (leftOut.length > 0) process.exitCode = 1;
+  await checkEach(models);
+}
+
+/** Checks models. One that fails does not stop the others. */
+async function checkEach(models: readonly Model[]): Promise<void> {
   for (const model of models) {
     try {
       await checkModel(model, say);

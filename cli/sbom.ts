@@ -9,7 +9,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 
 interface LockFile {
   readonly packages: Readonly<Record<string, { dev?: boolean; devDependencies?: unknown }>>;
@@ -17,24 +19,28 @@ interface LockFile {
 
 const read = (name: string) =>
   JSON.parse(readFileSync(path.join(packageDirectory(), name), 'utf8'));
-const { devDependencies: _, ...manifest } = read('package.json');
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-sbom-'));
-try {
-  // npm names the list by its folder.
-  const folder = path.join(directory, manifest.name);
-  mkdirSync(folder);
-  writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
-  const lockFile = withoutDevelopment(read('package-lock.json'));
-  writeFileSync(path.join(folder, 'package-lock.json'), JSON.stringify(lockFile));
-  const { status } = spawnSync(
-    'npm',
-    ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--sbom-type=application'],
-    { cwd: folder, stdio: 'inherit' },
-  );
-  process.exitCode = status ?? 1;
-} finally {
-  rmSync(directory, { recursive: true });
-}
+
+await runCommand(() => {
+  parseArgs({ options: {} });
+  const { devDependencies: _, ...manifest } = read('package.json');
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-sbom-'));
+  try {
+    // npm names the list by its folder.
+    const folder = path.join(directory, manifest.name);
+    mkdirSync(folder);
+    writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
+    const lockFile = withoutDevelopment(read('package-lock.json'));
+    writeFileSync(path.join(folder, 'package-lock.json'), JSON.stringify(lockFile));
+    const { status } = spawnSync(
+      'npm',
+      ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--sbom-type=application'],
+      { cwd: folder, stdio: 'inherit' },
+    );
+    process.exitCode = status ?? 1;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
 
 function withoutDevelopment(lockFile: LockFile): LockFile {
   const packages = Object.entries(lockFile.packages)

@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 import { problemOf } from '../shared/errors.js';
 import { runCommand } from './command.js';
-import { wrong } from './faults.js';
+import { misused, wrong } from './faults.js';
 import { localAddress } from './local-address.js';
 import { toNumber } from './numbers.js';
 import {
@@ -268,7 +268,8 @@ function sayLeftOut(reason: string, names: readonly string[]): void {
 function readOptions() {
   const { values, positionals } = readArguments();
   const [model, place, ...others] = positionals;
-  if (model === undefined || place === undefined || others.length > 0) throw wrong(usage);
+  if (model === undefined || place === undefined || others.length > 0)
+    throw misused(positionals, usage);
   if (values.out !== undefined && values.resume !== undefined) {
     throw wrong('Expected --out or --resume; got both. --out goes on where its file stops.');
   }

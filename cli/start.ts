@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { isLoopback } from '../shared/configuration/access.js';
 import { readConfiguration } from '../shared/configuration/configuration.js';
 import { coerceError } from '../shared/errors.js';
@@ -46,6 +47,7 @@ try {
 }
 
 async function start(): Promise<void> {
+  parseArgs({ options: {} });
   say(`Scoreline ${packageVersion()}`);
   const environment: NodeJS.ProcessEnv = {
     LOG_LEVEL: 'warn',

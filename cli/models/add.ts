@@ -32,7 +32,7 @@ import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-fil
 import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { curlLine } from '../curl-line.js';
-import { wrongFile } from '../faults.js';
+import { misused, wrongFile } from '../faults.js';
 import { localAddress } from '../local-address.js';
 import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
@@ -121,7 +121,7 @@ function readWishes(parameters: readonly string[]): Wishes {
   const { values, positionals } = parseWishes(parameters);
   const [file, ...others] = positionals;
   if (file === undefined || others.length > 0)
-    throw wrongFile(`Usage: npm run models -- ${addUsage}`);
+    throw misused(parameters, `Usage: npm run models -- ${addUsage}`);
   if (!existsSync(file)) throw wrongFile(`expected a file; there is no ${file}`);
   const { tokenizer, python, shape = [], labels, description } = values;
   if (tokenizer !== undefined && !existsSync(tokenizer)) {

@@ -1,6 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -295,12 +303,13 @@ describe.concurrent('npm run models -- list', () => {
     expect(present.out).toMatch(/^small +1\.0 MB +here$/m);
   });
 
-  it.each([[[]], [['pull']], [['remove', 'small']]])(
-    'prints the usage instead when called with %j',
+  it.each([[[]], [['pull']], [['remove', 'small']], [['list', 'small']]])(
+    'prints the usage and what came instead when called with %j',
     async (parameters) => {
       const run = await runModels(temporaryModels({ urls: [] }), ...parameters);
       expect(run).toMatchObject({ code: 1, out: '' });
-      expect(run.err).toContain('Usage: npm run models -- list | pull NAME | check [NAME]');
+      expect(run.err).toContain('Usage: npm run models -- list | pull NAME … | check [NAME …]');
+      expect(run.err).toContain(`Got: ${parameters.join(' ') || 'nothing'}`);
     },
   );
 });
@@ -318,6 +327,19 @@ describe.concurrent('npm run models -- check', () => {
     const run = await runModels(copyOfEfficientNet(), 'check');
     expect(run).toMatchObject({ code: 0, err: '' });
     expect(run.out).toContain('efficientnet-lite0@1');
+  });
+
+  it('checks every model that is named, also after one that fails', async () => {
+    const models = copyOfEfficientNet();
+    const folder = path.dirname(models.file);
+    const manifest = readFileSync(path.join(folder, 'model.yaml'), 'utf8');
+    const wrong = manifest.replace('0.408', '0.9').replace(/name: .*/, 'name: wrong');
+    cpSync(folder, path.join(models.directory, 'wrong'), { recursive: true });
+    writeFileSync(path.join(models.directory, 'wrong/model.yaml'), wrong);
+    const run = await runModels(models, 'check', 'wrong', 'efficientnet-lite0');
+    expect(run.code).toBe(1);
+    expect(run.err).toMatch(/expected "tiger cat" at 0\.9 .*; got "tiger cat" at 0\.4/);
+    expect(run.out).toMatch(/efficientnet-lite0@1\n.*, as expected/s);
   });
 
   it('says how a file differs from its manifest', async () => {
