@@ -290,6 +290,13 @@ describe('a thread with several engines', () => {
       expect(countThreads() - before).toBeLessThan(3 * sharedThreads);
       const ran = await Promise.all(engines.map((engine, at) => engine.run(inputOf(at))));
       expect(ran.map(numbersOf)).toEqual(engines.map((_, at) => [at, -at]));
+      // The others would wait for the load of a large model, and for its runs.
+      const threads = countThreads();
+      const openOne = (bytes: number) => openOnnxEngine({ file, device, bytes }, watch);
+      engines.push(await openOne(1_000_000));
+      expect(countThreads()).toBe(threads);
+      engines.push(await openOne(10_000_000));
+      expect(countThreads()).toBeGreaterThan(threads);
       await Promise.all(engines.map((engine) => engine.close()));
       await expect.poll(countThreads).toBeLessThan(before + sharedThreads);
     },

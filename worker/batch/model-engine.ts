@@ -91,7 +91,8 @@ function openBare(
   const { engine, device, runMsMax } = model.manifest;
   const watch = { ...owner, runMsMax };
   if (engine === 'python') return openPython(model, log, watch);
-  return openOnnxEngine({ ...source, device: { ...device, threads } }, watch);
+  const bytes = describedBytes(model.manifest.source);
+  return openOnnxEngine({ ...source, bytes, device: { ...device, threads } }, watch);
 }
 
 async function dress(engine: Engine, model: Model): Promise<Engine> {

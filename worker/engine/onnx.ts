@@ -1,8 +1,9 @@
 // The engine of ONNX models. Each has a session of ONNX Runtime in a thread beside the main one.
 //
 // A thread of Node takes 8 to 11 MB, and most of the time that a small model takes to load. So when a worker has many
-// models, several share a thread, in which one run waits for the other. What would lose by that never shares: models
-// on other devices, and copies of a model, which are there to run side by side.
+// small models, several share a thread, in which one run waits for the other, and for the load of a model. What would
+// lose by that, or have others lose, never shares: large models, models on other devices, and copies of a model, which
+// are there to run side by side.
 
 import { ScorelineError } from '../../shared/errors.js';
 import { countCores } from '../../shared/process/processors.js';
@@ -12,23 +13,27 @@ import { SessionRefused, SessionThread } from './session-thread.js';
 
 /** How many threads models have of their own before others join them. */
 export const sharedThreads = Math.max(8, 2 * countCores());
+/**
+ * A larger model has a thread of its own. A load takes 1 to 4 ms of processor time a megabyte, and 16 to 23 where the
+ * megabytes are trees.
+ */
+const sharedBytesMax = 4 * 1024 * 1024;
 /** The threads of this process that others may join. */
 const joinable = new Set<SessionThread>();
 
 /**
  * Loads an ONNX model in a thread, which runs `script`.
  * @param options.isCopy whether the model has other copies
+ * @param options.bytes the size of its files
  * @throws ScorelineError `provider_unavailable` or `model_file_wrong`
  */
 export async function openOnnxEngine(
-  { isCopy = false, ...options }: SessionOptions & { isCopy?: boolean },
+  { isCopy = false, bytes = 0, ...options }: SessionOptions & { isCopy?: boolean; bytes?: number },
   watch: Watch,
   script?: URL,
 ): Promise<Engine> {
-  const thread = threadFor(
-    options.device.type === 'cpu' && !isCopy && script === undefined,
-    script,
-  );
+  const isLoner = options.device.type !== 'cpu' || isCopy || bytes > sharedBytesMax;
+  const thread = threadFor(!isLoner && script === undefined, script);
   try {
     const { engine, refusal } = await thread.open(options, watch);
     return { ...engine, device: deviceOf(options, refusal) };
