@@ -115,6 +115,11 @@ export const errorTable = {
     retry: false,
     title: 'A model does not fit into the memory of a worker',
   },
+  environment_failed: {
+    status: 500,
+    retry: true,
+    title: 'The Python environment of a model could not be made',
+  },
   download_failed: { status: 500, retry: true, title: 'A download failed' },
 } as const satisfies Record<string, { status: number; retry: boolean; title: string }>;
 

@@ -13,7 +13,7 @@ import type { Model } from '../shared/registry/models.js';
 import type { Tracer } from '../shared/telemetry/telemetry.js';
 import type { Priority } from '../shared/wire/priority.js';
 import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js';
-import type { EngineDevice } from './engine/engine.js';
+import type { EngineDevice, Owner } from './engine/engine.js';
 import { joinListeners } from './events.js';
 import { ensureModelFiles } from './files/model-files.js';
 import type { MemoryRoom } from './memory.js';
@@ -146,13 +146,13 @@ async function warmUp({
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();
   let isWarm = false;
-  let lostBecause: string | undefined;
-  const lose = (reason: string) => {
+  let lost: ScorelineError | undefined;
+  const lose: Owner['onLost'] = (reason, cause) => {
     // ONNX Runtime cannot be ended without its process. A program has a process of its own, so it costs no other
     // model its worker. Before it is warm, nobody waits for it: the warm-up fails.
     if (model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
     else if (isWarm) onLost(reason);
-    else lostBecause ??= reason;
+    else lost ??= cause ?? lostCopy(model, reason);
   };
   const open = () =>
     openScorer(model, log, {
@@ -161,9 +161,9 @@ async function warmUp({
     });
   const scorer = await guard.load(model, open).finally(release);
   isWarm = true;
-  if (lostBecause !== undefined) {
+  if (lost !== undefined) {
     await scorer.close();
-    throw lostCopy(model, lostBecause);
+    throw lost;
   }
   if (before !== undefined && stampFiles(model) !== before) {
     await scorer.close();

@@ -3,14 +3,14 @@
 // It looks at the folder of models, and loads what is new, one model after the other: an engine that loads takes a core.
 // A model is announced once it is warm, and only then does an API send requests to it. A model that has left the folder
 // or was unloaded stays until no API instance sends to its queues and nothing in them is unanswered. One that cannot
-// be loaded is reported, and is tried again when its folder changes or somebody asks. The report stays until a try
-// succeeds: without it, an API would send requests to the model again.
+// be loaded is reported, and is tried again when its folder changes or somebody asks, or later if the reason may pass by
+// itself. The report stays until a try succeeds: without it, an API would send requests to the model again.
 //
 // A model whose Python program has ended or hangs is loaded again, and the other models of the worker go on.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../shared/clock.js';
-import { coerceError, ScorelineError } from '../shared/errors.js';
+import { coerceError, type ErrorCode, ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/process/log.js';
 import { Rounds } from '../shared/process/rounds.js';
 import type { Keys } from '../shared/redis/keys.js';
@@ -30,10 +30,15 @@ import type { Places } from './places.js';
 import { within } from './queue/within.js';
 
 /**
- * When a model is tried again that did not fit, since other processes may free memory, or that was lost and could not be
- * loaded again.
+ * What may pass by itself: others may free memory, and a mirror or an index is reached again. The model is tried again
+ * as one that was lost and could not be loaded again is, each time after twice as long.
  */
-const againMs = 10_000;
+const passing: ReadonlySet<ErrorCode> = new Set([
+  'memory_insufficient',
+  'download_failed',
+  'environment_failed',
+]);
+const againMs = { min: 1000, max: 120_000 };
 
 /** A model that is lost again within this time waits before it is loaded, each time for longer. */
 const soundMs = 60_000;
@@ -60,6 +65,8 @@ interface Fault {
   readonly at: number;
   /** The orders that were known when the try began. */
   readonly revision: string;
+  /** How often the model was tried since its folder changed or somebody gave an order. */
+  tries: number;
   /** Whether the model stays out, is to be tried again, or has been loaded since. */
   state: 'out' | 'again' | 'loaded';
 }
@@ -261,7 +268,9 @@ export class Rollout {
   #note({ name, queue }: Model, error: ScorelineError, { revision, isOutdated }: Load): void {
     const at = performance.now();
     const state = isOutdated ? 'again' : 'out';
-    this.#faults.set(queue, { name, error, at, revision, state });
+    const before = this.#faults.get(queue);
+    const tries = before?.revision === revision ? before.tries + 1 : 1;
+    this.#faults.set(queue, { name, error, at, revision, tries, state });
   }
 
   /** Has models tried again whose folders have changed, or that were tried before the last order. */
@@ -269,13 +278,15 @@ export class Rollout {
     const { revision } = this.#orders;
     for (const fault of this.#faults.values()) {
       const isOutdated = changed.has(fault.name) || fault.revision !== revision;
-      if (isOutdated && fault.state === 'out') fault.state = 'again';
+      if (!isOutdated) continue;
+      fault.tries = 0;
+      if (fault.state === 'out') fault.state = 'again';
     }
     for (const load of this.#loads) if (changed.has(load.name)) load.isOutdated = true;
   }
 
   async #reportFaults(): Promise<void> {
-    const { workerId } = this.#options;
+    const { workerId, log } = this.#options;
     for (const [queue, fault] of this.#faults) {
       const { error, at, revision, state } = fault;
       if (!this.#isWanted(queue) || state === 'loaded') {
@@ -284,8 +295,12 @@ export class Rollout {
         continue;
       }
       const { code, message } = error;
-      const mayPass = code === 'memory_insufficient' || this.#losses.has(queue);
-      if (mayPass && performance.now() - at > againMs) fault.state = 'again';
+      const mayPass = passing.has(code) || this.#losses.has(queue);
+      const waitMs = Math.min(againMs.min * 2 ** (fault.tries - 1), againMs.max);
+      if (mayPass && state === 'out' && performance.now() - at > waitMs) {
+        fault.state = 'again';
+        log.info({ model: fault.name, tries: fault.tries }, 'loading a model again that failed');
+      }
       await reportFault(this.#options, queue, { workerId, code, message, revision });
     }
   }

@@ -2,13 +2,21 @@
 // memory left. Nothing is lost, and only the input at fault gets an error.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
 import type { Child } from '../../cli/processes/children.js';
 import {
   type Answer,
+  ask as get,
   isAlive,
   type LogLine,
   openRedis,
@@ -55,7 +63,7 @@ function filesOf(name: string, code: string): Record<string, unknown> {
     [`${name}/model.yaml`]: { ...manifest, name, device: { instances: name === 'copies' ? 2 : 1 } },
     [`${name}/labels.txt`]: labels.map((label, at) => `${at} ${label}`).join('\n'),
     [`${name}/predict.py`]: code,
-    [`${name}/requirements.txt`]: '',
+    [`${name}/requirements.txt`]: name === 'unmade' ? './own\n' : '',
   };
 }
 
@@ -66,6 +74,7 @@ async function withProgram(
   const programs = Object.entries({ 'last-digit': program, ...others });
   const directory = makeFolder(Object.assign({}, ...programs.map((each) => filesOf(...each))));
   for (const [name] of programs) {
+    if (name === 'unmade') continue;
     symlinkSync(environmentOfTests(), path.join(directory, name, '.venv'));
   }
   const redis = await openRedis();
@@ -197,21 +206,62 @@ def predict(texts):
     }, others);
   });
 
-  test('that is killed while it loads, as when memory is short, is tried again', async () => {
-    const killed = `${program}
-import signal
-def load():
-    with open("loads", "a+") as file:
+  test('that is killed while it starts, as when memory is short, is tried again, whatever it was doing', async () => {
+    const dying = `${program}
+import signal, threading
+def die(times):
+    with open("starts", "a+") as file:
         file.write("x")
-        if file.tell() < 3: os.kill(os.getpid(), signal.SIGKILL)`;
-    await withProgram(
-      async (service) => {
+        if file.tell() <= times: os.kill(os.getpid(), signal.SIGKILL)`;
+    const others = {
+      imported: `${dying}\ndie(2)`,
+      loaded: `${dying}\ndef load(): die(2)`,
+      warm: `${dying}\nscore = predict\ndef predict(texts):\n    die(2)\n    return score(texts)`,
+      // A copy is killed when it has done its part of the warm-up, and another has not.
+      copies: `${dying}
+def load():
+    global isFirst
+    try: open("first", "x").close()
+    except FileExistsError: isFirst = False
+    else: isFirst = True
+score = predict
+def predict(texts):
+    if isFirst: threading.Timer(0.5, die, [1]).start()
+    else: time.sleep(2)
+    return score(texts)`,
+    };
+    await withProgram(async (service) => {
+      for (const name of Object.keys(others)) {
         await expect
-          .poll(async () => (await ask(service, '7', 'killed')).status, { timeout: 60_000 })
+          .poll(async () => (await ask(service, '7', name)).status, { timeout: 60_000 })
+          .toBe(200);
+      }
+      const left = service.log.filter(({ msg }) => msg === 'a model is left out');
+      expect(new Set(left.map(({ code }) => code))).toEqual(new Set(['memory_insufficient']));
+      expect(new Set(left.map(({ model }) => model))).toEqual(new Set(Object.keys(others)));
+      await expectSameWorker(service);
+    }, others);
+  });
+
+  test('whose packages cannot be had for a while is loaded once they can', async () => {
+    await withProgram(
+      async (service, directory) => {
+        const codes = async () => {
+          const { body } = await get(`${service.url}/v1/models`);
+          return body.waiting.map(({ code, reason }: Record<string, string>) => [code, reason]);
+        };
+        await expect
+          .poll(codes, { timeout: 60_000 })
+          .toEqual([['environment_failed', 'The Python environment of a model could not be made']]);
+        const setup = 'import setuptools; setuptools.setup(name="own", py_modules=[])';
+        mkdirSync(path.join(directory, 'unmade/own'));
+        writeFileSync(path.join(directory, 'unmade/own/setup.py'), setup);
+        await expect
+          .poll(async () => (await ask(service, '7', 'unmade')).status, { timeout: 120_000 })
           .toBe(200);
         await expectSameWorker(service);
       },
-      { killed },
+      { unmade: program },
     );
   });
 

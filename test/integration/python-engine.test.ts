@@ -812,7 +812,7 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
   }, async () => {
     const folder = makeFolder({ 'predict.py': program, 'requirements.txt': './nowhere\n' });
     const error = await double(folder).catch((thrown: Error) => thrown);
-    expect(error).toMatchObject({ code: 'model_file_wrong' });
+    expect(error).toMatchObject({ code: 'environment_failed' });
     expect(String(error)).toMatch(
       /\.venv with the packages in requirements.txt.*nowhere.*npm run models -- check doubler/s,
     );

@@ -302,6 +302,9 @@ async function naming<T>(
     return await act();
   } catch (thrown) {
     const error = coerceError(thrown);
+    if (error instanceof EngineEnded && error.cause) {
+      throw new ScorelineError(error.cause.code, `${model.name}: ${error.cause.message}`);
+    }
     const reason =
       error.cause === undefined
         ? error.message

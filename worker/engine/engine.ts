@@ -1,6 +1,7 @@
 // The engine runs a model for the scorer: ONNX Runtime in a thread (onnx.ts), or Python in a process
 // (python.ts).
 
+import type { ScorelineError } from '../../shared/errors.js';
 import type { Device } from '../../shared/manifest/manifest.js';
 import type { Datatype, Tensor } from '../../shared/tensors/tensors.js';
 
@@ -52,8 +53,9 @@ export interface Owner {
   /**
    * Called when a run hangs or the engine has ended by itself, before any run is rejected. Nothing
    * can be scored from then on, and no later error may be blamed on an input.
+   * @param cause the error of a load that fails by it, if the model is not to blame
    */
-  readonly onLost: (reason: string) => void;
+  readonly onLost: (reason: string, cause?: ScorelineError) => void;
   /** Ends a program, and must not be aborted once that is warm. A network cannot stop loading halfway. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -84,4 +86,6 @@ export class RunFailure extends Error {
 /** The engine has ended. It must never be reported as a failure of the model on an input. */
 export class EngineEnded extends Error {
   override readonly name = 'EngineEnded';
+  /** The error of a load that fails by it, if the model is not to blame. */
+  declare readonly cause?: ScorelineError | undefined;
 }

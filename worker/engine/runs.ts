@@ -24,7 +24,7 @@ export interface Port {
   /** What it is called in messages. */
   readonly runtime: string;
   /** Called when it has ended by itself or hangs, before any run is rejected. */
-  onLost(reason: string): void;
+  onLost(reason: string, cause?: ScorelineError): void;
   /** Ends it inside of a run. One that cannot be ended so takes its process along. */
   kill?(): void;
 }
@@ -76,12 +76,15 @@ export class Runs {
     this.#take(id)?.reject(error);
   }
 
-  /** Called when what runs them has ended by itself. */
-  lose(reason: string): void {
+  /**
+   * Called when what runs them has ended by itself.
+   * @param cause the error of a load that fails by it, if the model is not to blame
+   */
+  lose(reason: string, cause?: ScorelineError): void {
     if (this.#ended) return;
     clearTimeout(this.#watchdog);
-    this.#ended = new EngineEnded(reason);
-    this.#port.onLost(reason);
+    this.#ended = new EngineEnded(reason, { cause });
+    this.#port.onLost(reason, cause);
     for (const run of this.#underWay.values()) run.reject(this.#ended);
     this.#underWay.clear();
     this.#wake();

@@ -52,7 +52,7 @@ const underWay = new Map<string, { made: Promise<string>; signal: AbortSignal | 
 /**
  * Returns the Python of the model's environment, and makes the environment if it is not there or has
  * other packages than the list says. Rejects when the signal is aborted, and leaves nothing behind.
- * @throws ScorelineError `model_file_wrong` if it cannot be made
+ * @throws ScorelineError `environment_failed` if it cannot be made
  */
 export async function ensureEnvironment(
   packages: Packages,
@@ -234,16 +234,16 @@ function run(
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     child.on('error', reject);
-    child.on('close', (code) => {
+    child.on('close', (code, killedBy) => {
       if (code === 0) resolve(said);
-      else reject(new Error(`${program} ended with ${code}: ${said.trim()}`));
+      else reject(new Error(`${program} ended with ${killedBy ?? code}: ${said.trim()}`));
     });
   });
 }
 
 function unmakable({ name, folder, requirements }: Packages, thrown: unknown): ScorelineError {
   return new ScorelineError(
-    'model_file_wrong',
+    'environment_failed',
     `expected to make ${path.join(folder, '.venv')} with the packages in ${requirements}; ${(thrown as Error).message}. A machine that makes environments needs uv, or Python 3 with its package venv (python3-venv of Debian), and to write to this folder. Elsewhere, make it beforehand: npm run models -- check ${name}. In a container, take the image worker-python, built with the model (docs/python.md)`,
     { cause: thrown },
   );

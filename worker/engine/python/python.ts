@@ -46,8 +46,8 @@ const hostFile = path.join(packageDirectory(), 'worker/engine/python/host.py');
 
 /**
  * Loads a Python program in a process of its own, after making its environment if necessary.
- * @throws ScorelineError `model_file_wrong` if the environment cannot be made or the program cannot be
- * loaded
+ * @throws ScorelineError `environment_failed` if the environment cannot be made; `memory_insufficient` if the process is
+ * killed while the program is loaded; `model_file_wrong` if the program cannot be loaded
  */
 export async function openPythonEngine(
   given: PythonOptions,
@@ -106,9 +106,9 @@ function readAnswers(of: {
   const { child, stream, file, runs, log, lastError } = of;
   return new Promise((resolve, reject) => {
     let isReady = false;
-    const lose = (reason: string, error = unloadable(file, reason)) => {
-      if (isReady) runs.lose(reason);
-      reject(error);
+    const lose = (reason: string, cause?: ScorelineError) => {
+      if (isReady) runs.lose(reason, cause);
+      reject(cause ?? unloadable(file, reason));
     };
     const settle = ({ header, tensors }: Frame<FromHost>) => {
       switch (header.type) {
@@ -231,7 +231,7 @@ function environmentOf({ type, id, threads }: Device): NodeJS.ProcessEnv {
 function killed(file: string): ScorelineError {
   return new ScorelineError(
     'memory_insufficient',
-    `${file}: expected a program that can be loaded; its process was killed (SIGKILL) meanwhile, as happens when memory is short. Give the worker more memory or fewer models, or load less.`,
+    `${file}: expected a program that can be loaded and warmed up; its process was killed (SIGKILL) meanwhile, as happens when memory is short. Give the worker more memory or fewer models, or load less.`,
   );
 }
 
