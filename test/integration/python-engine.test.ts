@@ -241,10 +241,11 @@ def predict(pictures):
     ['lists of unequal lengths', '[[1], [2, 3]]', 'inhomogeneous'],
     ['a generator', '(x for x in inputs["x"])', 'got object, made of generator'],
     ['masked numbers', 'np.ma.masked_equal([7.0, 9.0], 7)', 'some are masked'],
+    ['rows in another order', 'pd.Series([7.0, 9.0]).sort_values(ascending=False)', 'index is in'],
     ['more than a worker holds', 'np.zeros(2**28 + 1, "float32")', 'at most 1073741824 bytes'],
   ])('refuses %s as a fault of the program, and goes on', async (_, result, reason) => {
     const engine = await open(`
-import numpy as np
+import numpy as np, pandas as pd
 def predict(inputs):
     return ${result} if inputs["x"][0] == 0 else inputs["x"]`);
     const run = engine.run([floats(0, 1)]);
@@ -274,6 +275,19 @@ def predict(inputs):
     ['a date', '[np.datetime64("2026-01-02")]', 'datetime64 of dates or times has no form in JSON'],
     ['dates', '[np.array(["2026-01-02"], "datetime64[ns]")]', 'ndarray of dates or times has'],
     ['a time', 'np.array([5], "timedelta64[ns]")', 'ndarray of dates or times has'],
+    [
+      'dates of pandas',
+      'pd.Series(pd.to_datetime(["2026-01-02"]))',
+      'Series of dates or times has',
+    ],
+    ['dates in fields', '[np.array([(1, "2026-01-02")], "i4,M8[ns]")]', 'ndarray with fields has'],
+    ['an index', '[pd.Series([1, 2], index=["a", "b"])]', 'Series with an index of its own has'],
+    ['rows in another order', 'pd.Series([1]).reindex([0, 0])', 'Series with an index of its own'],
+    ['a value that is missing', '[pd.NA]', 'NAType has no form in JSON'],
+    ['a decimal', '[__import__("decimal").Decimal("1.1")]', 'Decimal has no form in JSON'],
+    ['a set', '[{1}]', 'and None for NaN; set has no form in JSON'],
+    ['a long double', '[np.longdouble(1)]', 'longdouble has no form in JSON'],
+    ['bytes of memory', '[memoryview(b"a")]', 'memoryview has no form in JSON'],
     ['keys that are one in JSON', '[{1: 2, "1": 3}]', 'several keys of an object are "1" in JSON'],
     ['such keys further in', '[[0, {"a": {0.5: 2, "0.5": 3}}]]', 'are "0.5" in JSON'],
     ['such keys of a bool', '[{"a": 1, True: 2, "true": 3}]', 'are "true" in JSON'],
@@ -282,7 +296,7 @@ def predict(inputs):
   ])('refuses %s where JSON is expected', async (_what, result, reason) => {
     const engine = await open(
       `
-import numpy as np
+import numpy as np, pandas as pd
 itself = []
 itself.append(itself)
 def predict(inputs):
@@ -317,10 +331,12 @@ def predict(inputs):
   test('takes arrays for JSON, and gives the bytes of files', async () => {
     const engine = await open(
       `
-import numpy as np
+import numpy as np, pandas as pd
 def predict(files):
     assert all(type(file) is bytes for file in files), files
-    return {"y": np.array([[len(file), file[0]] for file in files]), "z": [np.float64(0.5), None]}`,
+    masked = np.ma.masked_equal([1, 2], 2)
+    z = [[np.float32(0.1), np.int64(2**53 + 1)], pd.Series([masked[1], "a"])]
+    return {"y": np.array([[len(file), file[0]] for file in files]), "z": z}`,
       {
         ...{ kind: 'file', json: ['y', 'z'], inputs: [value('x', 'BYTES')] },
         outputs: [value('y', 'BYTES'), value('z', 'BYTES')],
@@ -329,7 +345,7 @@ def predict(files):
     const { outputs } = await engine.run([texts('a', 'bc')]);
     expect(outputs.map(({ data }) => decodeStrings(data))).toEqual([
       ['[1,97]', '[2,98]'],
-      ['0.5', 'null'],
+      ['[0.10000000149011612,9007199254740993]', '[null,"a"]'],
     ]);
   });
 

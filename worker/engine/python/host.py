@@ -353,7 +353,10 @@ def read_result(options, result, names):
 def to_json(value, output):
     """The tensor of an output of JSON: a list with a value for each input."""
     if hasattr(output, "tolist") or hasattr(output, "numpy"):
-        output = to_plain(output)
+        try:
+            output = to_plain(output)
+        except TypeError as error:
+            raise formless(value, error) from error
     if not isinstance(output, (list, tuple)):
         got = type(output).__name__
         raise Unfit(f"expected a list in the output {value['name']}, with a value of JSON for each input; got {got}")
@@ -369,7 +372,11 @@ def write_json(value, answer):
         # UTF-8 has no half of a surrogate pair. JSON does, and its escape is the one that Python writes.
         return text.encode(errors="backslashreplace")
     except (TypeError, ValueError, RecursionError) as error:
-        raise Unfit(f"expected values that have a form in JSON in the output {value['name']}, and None for NaN; {error}") from error
+        raise formless(value, error) from error
+
+
+def formless(value, error):
+    return Unfit(f"expected values that have a form in JSON in the output {value['name']}, and None for NaN; {error}")
 
 
 def refuse_equal_keys(pairs):
@@ -387,11 +394,25 @@ def to_plain(value):
         value = value.detach().cpu()
     if hasattr(value, "numpy") and not hasattr(value, "tolist"):  # one of TensorFlow
         value = value.numpy()
-    # NumPy makes whole numbers of dates with nanoseconds, and dates of others.
-    is_date = getattr(getattr(value, "dtype", None), "kind", None) in ("M", "m")
-    if is_date or not hasattr(value, "tolist"):
-        raise TypeError(f"{type(value).__name__}{' of dates or times' * is_date} has no form in JSON")
-    return value.tolist()
+    dtype = getattr(value, "dtype", None)
+    # NumPy makes whole numbers of dates with nanoseconds, and dates of others. It leaves out the names of fields.
+    is_date = getattr(dtype, "kind", None) in ("M", "m")
+    has_fields = getattr(dtype, "names", None) is not None
+    order = order_of(value)
+    has_index = order is not None and order != list(range(len(order)))
+    # A memoryview would become a list of its bytes, and NumPy leaves a long double as it is.
+    is_other = isinstance(value, memoryview) or not hasattr(value, "tolist")
+    plain = value if is_date or has_fields or has_index or is_other else value.tolist()
+    if type(plain) is type(value):
+        what = " of dates or times" * is_date + " with fields" * has_fields + " with an index of its own" * has_index
+        raise TypeError(f"{type(value).__name__}{what} has no form in JSON")
+    return plain
+
+
+def order_of(value):
+    """The index of a Series of pandas, or of a DataFrame: 0, 1, 2 and so on, unless the program has changed it."""
+    index = getattr(value, "index", None)
+    return index.tolist() if hasattr(index, "tolist") else None
 
 
 def to_tensor(value, output):
@@ -399,6 +420,10 @@ def to_tensor(value, output):
         output = output.detach().cpu()
     if np.ma.is_masked(output):
         raise Unfit(f"expected a value for each element of the output {value['name']}; some are masked")
+    order = order_of(output)
+    if order is not None and order != list(range(len(order))) and set(order) == set(range(len(order))):
+        got = f"{type(output).__name__} whose index is in another order, such as {order[:10]}"
+        raise Unfit(f"expected rows in the order of the inputs in the output {value['name']}; got a {got}")
     if value["datatype"] == "BYTES":
         array = np.asarray(output, dtype=object)
         data = join_texts(value, array.ravel())
