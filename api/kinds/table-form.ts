@@ -35,12 +35,15 @@ function cellSchema(column: Column, taken: Datatype | undefined): z.ZodType {
 }
 
 function valueSchema({ datatype, categories, missing }: Column, taken?: Datatype): z.ZodType {
-  if (!categories) return datatype === 'number' ? numberSchema(taken) : textSchema;
+  if (!categories) {
+    return datatype === 'number' ? z.union([numberSchema(taken), z.boolean()]) : textSchema;
+  }
   // In place of nothing, clients may also send what the network gets for it.
-  const values: Cell[] = [...categories];
+  const values: (Cell | boolean)[] = [...categories];
   if (typeof missing === (datatype === 'number' ? 'number' : 'string'))
     values.push(missing as Cell);
-  return z.literal([...new Set(values)]);
+  const booleans = [false, true].filter((boolean) => values.includes(Number(boolean)));
+  return z.literal([...new Set([...values, ...booleans])]);
 }
 
 /** Texts may have no half characters, either, which JSON Schema cannot say. */

@@ -92,6 +92,21 @@ describe('a table that scikit-learn exported', () => {
     expect(nothing).toEqual(absent);
     expect(named).toEqual(absent);
   });
+
+  test('takes true and false as the numbers 1 and 0, and not as texts', async () => {
+    const houses = findModel(models, 'houses');
+    const house = { rooms: 1, area: 120, year: 0 };
+    const [numbers, flags] = await scoreAll(houses, [
+      house,
+      { ...house, rooms: true, year: false },
+    ]);
+    expect(flags).toEqual(numbers);
+    const voyages = findModel(models, 'voyages');
+    const [{ row }] = expected.voyages as [{ row: Row }];
+    await expect(scoreAll(voyages, [{ ...row, harbour: true }])).rejects.toThrow(
+      'Expected the column "harbour" to be a text; got true.',
+    );
+  });
 });
 
 describe('the check of a table', () => {
