@@ -49,13 +49,17 @@ async function ensureEnvironment(file: string): Promise<string> {
   return pythonIn(environment);
 }
 
-/** Runs a program, shows what it prints, and resolves to that. */
-async function run(program: string, programParameters: readonly string[]): Promise<string> {
+/** Runs a program, and resolves to what it printed. */
+async function run(
+  program: string,
+  programParameters: readonly string[],
+  isShown = true,
+): Promise<string> {
   const child = spawn(program, programParameters, { stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
   child.stdout.on('data', (text: Buffer) => {
     printed += text;
-    process.stderr.write(text);
+    if (isShown) process.stderr.write(text);
   });
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`${path.basename(program)} failed.`);

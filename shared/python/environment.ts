@@ -9,8 +9,15 @@ import { packageDirectory } from '../version.js';
 const uv = 'uv==0.13.9';
 const keptUv = path.join(packageDirectory(), 'data/python', uv.replace('==', '-'));
 
-/** Runs a program to its end, and resolves to what it printed. Rejects if it fails. */
-export type Run = (program: string, parameters: readonly string[]) => Promise<string>;
+/**
+ * Runs a program to its end, and resolves to what it printed. Rejects if it fails.
+ * @param isShown whether people may see what it prints; true if unset
+ */
+export type Run = (
+  program: string,
+  parameters: readonly string[],
+  isShown?: boolean,
+) => Promise<string>;
 
 /**
  * Makes a virtual environment in a folder that is not there. The folder can be moved afterwards.
@@ -40,7 +47,7 @@ export async function makePythonEnvironment(
   const compile = options.isCompiled ? ['--compile-bytecode'] : [];
   const withUv = (program: string) =>
     run(program, ['pip', 'install', ...compile, '--python', python, ...packages]);
-  if (await succeeds(run('uv', ['--version']))) {
+  if (await succeeds(run('uv', ['--version'], false))) {
     const wanted = version === undefined ? [] : ['--python', version];
     await run('uv', ['venv', '--quiet', '--relocatable', ...wanted, folder]);
     await withUv('uv');
@@ -94,7 +101,7 @@ export function pythonIn(folder: string): string {
 
 /** A pip that installs into an environment. */
 interface Pip {
-  readonly pip: (parameters: readonly string[]) => Promise<string>;
+  readonly pip: (parameters: readonly string[], isShown?: boolean) => Promise<string>;
   readonly settings: string;
 }
 
@@ -102,15 +109,17 @@ interface Pip {
 async function makeWithVenv(folder: string, base: string, run: Run): Promise<Pip> {
   const quiet = ['--disable-pip-version-check', '--no-input'];
   const python = pythonIn(folder);
-  const settingsOf = (pip: Pip['pip']) => pip(['config', 'list']);
+  // They can hold the password of an index.
+  const settingsOf = (pip: Pip['pip']) => pip(['config', 'list'], false);
   // The pip of the machine, where there is one, spares the seconds that a pip of the environment takes.
   await run(base, ['-m', 'venv', '--without-pip', folder]);
-  const outer: Pip['pip'] = (parameters) =>
-    run(base, ['-m', 'pip', '--python', python, ...quiet, ...parameters]);
+  const outer: Pip['pip'] = (parameters, isShown) =>
+    run(base, ['-m', 'pip', '--python', python, ...quiet, ...parameters], isShown);
   const settings = await settingsOf(outer).catch(() => undefined);
   if (settings !== undefined) return { pip: outer, settings };
   await run(base, ['-m', 'venv', '--clear', folder]);
-  const inner: Pip['pip'] = (parameters) => run(python, ['-m', 'pip', ...quiet, ...parameters]);
+  const inner: Pip['pip'] = (parameters, isShown) =>
+    run(python, ['-m', 'pip', ...quiet, ...parameters], isShown);
   return { pip: inner, settings: await settingsOf(inner).catch(() => '') };
 }
 

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -29,6 +30,7 @@ import {
 } from '../../shared/tensors/tensors.js';
 import type { Engine, TensorValue, Watch } from '../../worker/engine/engine.js';
 import { openPythonEngine, type PythonOptions } from '../../worker/engine/python/python.js';
+import { runCommand } from '../command.js';
 import { isAlive, waitUntil } from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
 import { makeFolder, rejectionOf } from '../unit/sample-model.js';
@@ -704,6 +706,15 @@ time.sleep(3600)`);
 });
 
 describe.skipIf(!hasPython)('the environment of a Python program (needs Python 3.11)', () => {
+  test('is made with the settings of pip, which can hold a password and are not printed', async () => {
+    const list = `# ${randomBytes(16).toString('hex')}\n`;
+    const requirements = path.join(makeFolder({ 'none.txt': list }), 'none.txt');
+    const env = { PIP_INDEX_URL: 'https://me:secret@index.invalid/simple' };
+    const made = await runCommand('python', [requirements, 'test/executable.py'], { env });
+    expect(made).toMatchObject({ code: 0, err: expect.not.stringContaining('secret') });
+    rmSync(path.resolve(made.out.trim(), '../..'), { recursive: true });
+  });
+
   const program = `
 import numpy, importlib.util
 def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_package") else 1)`;
