@@ -5,11 +5,9 @@ import express, {
   type ErrorRequestHandler,
   type Express,
   type Request,
-  type RequestHandler,
   type Response,
 } from 'express';
 import type { Configurations } from '../../shared/configuration/configuration.js';
-import { ScorelineError } from '../../shared/errors.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { RedisClock } from '../../shared/redis/clock.js';
@@ -48,6 +46,7 @@ import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
+import { nothingHere } from './routes/nothing-here.js';
 import { addPlaygroundRoutes } from './routes/playground.js';
 import { addPredictRoutes, makeScorePredict } from './routes/predict.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
@@ -143,7 +142,7 @@ export function makeApp(parts: {
   addDocsRoutes(app);
   addSignInRoute(app, parts);
   addAdminRoutes(app, parts);
-  app.use(notFound);
+  app.use(nothingHere(`Try ${addresses}.`));
   app.use(handleError);
 
   const mayEnter = makeEntrance(configuration);
@@ -185,11 +184,6 @@ export function makeApp(parts: {
   };
 }
 
-const notFound: RequestHandler = (request) => {
-  const addresses =
-    'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models, GET /docs';
-  throw new ScorelineError(
-    'not_found',
-    `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,
-  );
-};
+/** Where to go from an address at which there is nothing. */
+const addresses =
+  'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models, GET /docs';

@@ -21,7 +21,7 @@ import { sendCompressed } from '../answers/compression.js';
 import { sendParts } from '../answers/json.js';
 import { charsetOf, decodeJson } from '../body/body.js';
 import type { ReadBytes } from '../body/bytes.js';
-import type { ScoreHandler } from './score-handler.js';
+import type { ScoreHandler } from './score-route.js';
 
 /** Says how many bytes of a body are JSON. Binary tensors follow. */
 const jsonBytesHeader = 'Inference-Header-Content-Length';

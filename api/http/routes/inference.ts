@@ -2,43 +2,29 @@
 // scores (infer.ts).
 
 import express, { type Express } from 'express';
-import type { Registry } from '../../../shared/registry/registry.js';
-import { catalogueOf } from '../../access/caller.js';
 import type { Description } from '../../inference/description.js';
 import { readIndexRequest } from '../../inference/index-request.js';
-import { routeTo } from '../../routing.js';
-import { callerOf, type Gate } from '../gate/gate.js';
+import { callerOf } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
 import { needs } from '../gate/needs.js';
-import { headersOf } from '../gate/open-call.js';
 import { nameOf } from '../parameters/model-name.js';
-import type { ScoreHandler } from './score-handler.js';
+import { addressesOf, addScoreRoute, type ScoreRoute } from './score-route.js';
 
-const metadata = ['/v2/models/:model', '/v2/models/:model/versions/:version'];
-const ready = [
-  '/v2/models/:model/ready',
-  '/v2/models/:model/versions/:version/ready',
-  // That of V1 of KServe. Its verbs come before (predict.ts).
-  '/v1/models/:model',
-];
-const configuration = ['/v2/models/:model/config', '/v2/models/:model/versions/:version/config'];
-const statistics = ['/v2/models/:model/stats', '/v2/models/:model/versions/:version/stats'];
-const infer = ['/v2/models/:model/infer', '/v2/models/:model/versions/:version/infer'];
+const metadata = addressesOf('/v2/models', '');
+// The last is that of V1 of KServe. Its verbs come before (predict.ts).
+const ready = [...addressesOf('/v2/models', '/ready'), '/v1/models/:model'];
+const configuration = addressesOf('/v2/models', '/config');
+const statistics = addressesOf('/v2/models', '/stats');
 const allStatistics = '/v2/models/stats';
 
 export function addInferenceRoutes(
   app: Express,
-  options: { registry: Registry; gate: Gate; score: ScoreHandler; description: Description },
+  { description, ...options }: ScoreRoute & { description: Description },
 ): void {
-  const { registry, gate, score, description } = options;
   const mayLook = needs('score', 'jobs');
   const readJson = express.json({ type: () => true, limit: 4096 });
 
-  app.post(infer, (request, response) => {
-    const known = catalogueOf(callerOf(request), registry);
-    const model = routeTo(known, nameOf(request), headersOf(request));
-    return score(gate.callOf(request, response, [model]), request, response);
-  });
+  addScoreRoute(app, addressesOf('/v2/models', '/infer'), options);
 
   app.get('/v2', mayLook, (_request, response) => {
     response.json(description.ofServer());
@@ -71,7 +57,6 @@ export function addInferenceRoutes(
     response.json(await description.index(callerOf(request), { isOnlyReady }));
   });
 
-  app.all(infer, allow('POST'));
   app.all('/v2/repository/index', allow('POST'));
   app.all(
     ['/v2', allStatistics, ...metadata, ...ready, ...configuration, ...statistics],

@@ -13,7 +13,6 @@ import { writeNativeAnswer } from '../../kinds/answers.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
-import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
 import type { Arrived } from '../../several-inputs/several-inputs.js';
 import type { Rollout, Waiting } from '../../versions/rollout.js';
@@ -22,16 +21,12 @@ import { sendCompressed } from '../answers/compression.js';
 import { sendJsonText } from '../answers/json.js';
 import { applyParameters, asObject, type Body, lacksInput, type ReadBody } from '../body/body.js';
 import { wantsLines } from '../body/lines.js';
-import { callerOf, type Gate } from '../gate/gate.js';
+import { callerOf } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
 import { needs } from '../gate/needs.js';
-import { headersOf } from '../gate/open-call.js';
-import { nameOf } from '../parameters/model-name.js';
 import { type Given, queryOf, readWish, withQuery } from '../parameters/parameters.js';
-import type { ScoreHandler } from './score-handler.js';
+import { addressesOf, addScoreRoute, type ScoreHandler, type ScoreRoute } from './score-route.js';
 import type { SeveralInputsRoutes } from './several-inputs.js';
-
-const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
 
 /** Scores the inputs of a request for the model of its call: one, or several (several-inputs.ts). */
 export function makeScoreNative(options: {
@@ -85,20 +80,15 @@ interface Asked {
 
 export function addModelRoutes(
   app: Express,
-  options: {
-    registry: Registry;
-    gate: Gate;
-    score: ScoreHandler;
+  options: ScoreRoute & {
     queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
     rollout: Pick<Rollout, 'waiting'>;
     shadows: Pick<Shadows, 'countsOf'>;
   },
 ): void {
-  const { registry, gate, score, queue, rollout, shadows } = options;
+  const { registry, queue, rollout, shadows } = options;
 
-  app.post(addresses, (request, response) =>
-    score(gate.callOf(request, response, [modelOf(request)]), request, response),
-  );
+  addScoreRoute(app, addressesOf('/v1/models', '/score'), options);
 
   app.get('/v1/models', needs('score', 'jobs'), async (request, response) => {
     const caller = callerOf(request);
@@ -136,13 +126,7 @@ export function addModelRoutes(
     });
   });
 
-  app.all(addresses, allow('POST'));
   app.all('/v1/models', allow('GET', 'HEAD'));
-
-  function modelOf(request: Request): Model {
-    const known = catalogueOf(callerOf(request), registry);
-    return routeTo(known, nameOf(request), headersOf(request));
-  }
 }
 
 /** @throws ScorelineError `unsupported_media_type` if the model takes inputs of another kind */

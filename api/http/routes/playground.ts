@@ -1,7 +1,6 @@
 // The page at `/` for people. Programs get `Healthy` there, as the reference contract has it.
 
 import type { Express, Request } from 'express';
-import { ScorelineError } from '../../../shared/errors.js';
 import type { SignIn } from '../../access/access.js';
 import type { PageEncoding, Playground } from '../../playground/playground.js';
 import { acceptedCodings } from '../answers/compression.js';
@@ -46,14 +45,9 @@ export function addPlaygroundRoutes(
     });
   });
 
-  app.get('/playground/:sample', (request, response) => {
+  app.get('/playground/:sample', (request, response, next) => {
     const picture = playground?.sample(request.params.sample);
-    if (!picture) {
-      throw new ScorelineError(
-        'not_found',
-        `There is nothing at GET ${request.path.slice(0, 200)}.`,
-      );
-    }
+    if (!picture) return next();
     sendParts(response, [picture], {
       'Content-Type': 'image/jpeg',
       'Cache-Control': 'public, max-age=86400',

@@ -4,8 +4,6 @@
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/registry/models.js';
-import type { Registry } from '../../../shared/registry/registry.js';
-import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call/call.js';
 import { parseLists } from '../../inference/exact-json.js';
 import { countListed, inTurns, sizesOf } from '../../inference/json-tensor.js';
@@ -16,18 +14,14 @@ import { withInputsAsWritten } from '../../json-text.js';
 import { writePredictions } from '../../kinds/answers.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';
 import { parseGiven } from '../../parse-json.js';
-import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
 import { sendCompressed } from '../answers/compression.js';
 import { charsetOf, decodeJson } from '../body/body.js';
 import type { ReadBytes } from '../body/bytes.js';
-import { callerOf, type Gate } from '../gate/gate.js';
-import { allow } from '../gate/methods.js';
-import { headersOf } from '../gate/open-call.js';
-import { nameOf } from '../parameters/model-name.js';
 import { readWish } from '../parameters/parameters.js';
 import { writeTiming } from './infer.js';
-import type { ScoreHandler } from './score-handler.js';
+import { nothingHere } from './nothing-here.js';
+import { addressesOf, addScoreRoute, type ScoreHandler, type ScoreRoute } from './score-route.js';
 import type { SeveralInputsRoutes } from './several-inputs.js';
 
 export function makeScorePredict(options: {
@@ -86,27 +80,15 @@ export function makeScorePredict(options: {
   };
 }
 
-export function addPredictRoutes(
-  app: Express,
-  { registry, gate, score }: { registry: Registry; gate: Gate; score: ScoreHandler },
-): void {
-  app.post(addresses, (request, response) => {
-    const known = catalogueOf(callerOf(request), registry);
-    const model = routeTo(known, nameOf(request), headersOf(request));
-    return score(gate.callOf(request, response, [model]), request, response);
-  });
-  app.all(addresses, allow('POST'));
-  app.all(verbs, (request) => {
-    throw new ScorelineError(
-      'not_found',
-      `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Of V1 of KServe and TensorFlow Serving, only POST /v1/models/{model}:predict is served. See GET /docs/migrating.`,
-    );
-  });
+export function addPredictRoutes(app: Express, options: ScoreRoute): void {
+  addScoreRoute(app, addressesOf('/v1/models', '\\:predict'), options);
+  app.all(
+    addressesOf('/v1/models', '\\::verb'),
+    nothingHere(
+      'Of V1 of KServe and TensorFlow Serving, only POST /v1/models/{model}:predict is served. See GET /docs/migrating.',
+    ),
+  );
 }
-
-const models = ['/v1/models/:model', '/v1/models/:model/versions/:version'];
-const addresses = models.map((address) => `${address}\\:predict`);
-const verbs = models.map((address) => `${address}\\::verb`);
 
 const expectedJson =
   'Expected JSON with "instances"; it could not be parsed. JSON has no NaN and no infinities: write "NaN", "Infinity" or "-Infinity" in quotes.';

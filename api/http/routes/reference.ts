@@ -3,7 +3,6 @@
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/registry/models.js';
-import type { Registry } from '../../../shared/registry/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call/call.js';
 import { writeReferenceAnswer } from '../../kinds/answers.js';
@@ -12,11 +11,11 @@ import { routeTo, routeToAny } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
 import { sendJsonText } from '../answers/json.js';
 import { applyParameters, asObject, lacksInput, type ReadBody } from '../body/body.js';
-import { callerOf, type Gate } from '../gate/gate.js';
+import { callerOf } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
 import { headersOf } from '../gate/open-call.js';
 import { queryOf, wishWithoutClasses } from '../parameters/parameters.js';
-import type { ScoreHandler } from './score-handler.js';
+import type { ScoreHandler, ScoreRoute } from './score-route.js';
 
 /** Matches the beginning of a body whose input comes first, and captures the input's first character. */
 const inputFirst = /^\s*\{\s*"input"\s*:\s*(["{])/;
@@ -83,10 +82,8 @@ export function makeScoreReference(options: {
 
 export function addReferenceRoutes(
   app: Express,
-  options: { registry: Registry; gate: Gate; score: ScoreHandler; version: string },
+  { registry, gate, score, version }: ScoreRoute & { version: string },
 ): void {
-  const { registry, gate, score, version } = options;
-
   app.post('/score', (request, response) => {
     const { model } = request.query;
     const known = catalogueOf(callerOf(request), registry);
