@@ -27,10 +27,10 @@ export function isForStrangers(path: string): boolean {
 }
 
 /**
- * Whether a path belongs to the Open Inference Protocol, or to V1 of KServe and TensorFlow Serving. Both have a form of
- * errors of their own.
+ * Whether a path belongs to a protocol of KServe: the Open Inference Protocol, which is its V2, or V1, which TensorFlow
+ * Serving has, too. Both have a form of errors of their own.
  */
-export function isInference(path: string): boolean {
+export function isKserve(path: string): boolean {
   return path === '/v2' || path.startsWith('/v2/') || v1Address.test(path);
 }
 

@@ -14,7 +14,7 @@ import { problemPagePolicy, writeProblemPage } from '../../pages/problem-page.js
 import { leaveBody } from '../body/leave.js';
 import type { GatedRequest } from '../gate/gated-request.js';
 import { loggedPath } from '../logged-path.js';
-import { isForOperators, isInference, pathOf } from '../paths.js';
+import { isForOperators, isKserve, pathOf } from '../paths.js';
 import { requestIdOf } from '../request-id.js';
 import { sendJson, sendParts } from './json.js';
 import { wantsPage } from './wants-page.js';
@@ -60,7 +60,7 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   }
   leaveBody(response);
   if (wantsPage(response.req)) sendPage(response, error, path);
-  else if (isInference(path)) {
+  else if (isKserve(path)) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
   } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
 }

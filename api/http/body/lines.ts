@@ -9,7 +9,7 @@ import type { Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import { type Call, shuttingDown } from '../../call/call.js';
 import { linesType } from '../answers/json.js';
-import { isInference, pathOf } from '../paths.js';
+import { isKserve, pathOf } from '../paths.js';
 import { cutOff, openBody } from './bytes.js';
 import { Pieces } from './pieces.js';
 
@@ -24,7 +24,7 @@ const blanks: ReadonlySet<number> = new Set([newline, 0x0d, 0x20, 0x09]);
 /** Whether the body of a request to be scored is a stream. */
 export function sendsLines(request: IncomingMessage): boolean {
   const type = request.headers['content-type'] ?? '';
-  return isLines.test(type) && !isInference(pathOf(request));
+  return isLines.test(type) && !isKserve(pathOf(request));
 }
 
 /** Whether a client asks for an answer in lines. */

@@ -18,7 +18,7 @@ import { type Given, readDeadlineAt } from '../parameters/parameters.js';
 import { readPreferences } from '../parameters/preferences.js';
 import { readPriority } from '../parameters/priority.js';
 import { readWebhookUrl } from '../parameters/webhook-url.js';
-import { isInference, predictAddress } from '../paths.js';
+import { predictAddress } from '../paths.js';
 import type { GatedRequest } from './gated-request.js';
 
 const referencePath = '/score';
@@ -37,7 +37,7 @@ export function mayScore(path: string): boolean {
 export function routeOf(path: string): ScoringRoute {
   if (path === referencePath) return 'reference';
   if (predictAddress.test(path)) return 'predict';
-  return isInference(path) ? 'inference' : 'native';
+  return path.startsWith('/v2/') ? 'inference' : 'native';
 }
 
 /** Makes a function that reads the headers of a request; those of one name are joined. */
