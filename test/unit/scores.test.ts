@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { makeRankedOutputs, mapScores } from '../../shared/tensors/scores.js';
+import { mapScores } from '../../shared/tensors/scores.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { checkScores, makeRank } from '../../worker/batch/rank.js';
 import { errorOf } from './sample-model.js';
@@ -177,32 +177,5 @@ describe('softmax', () => {
     for (const [at, share] of [5 / 8, 2 / 8, 1 / 8].entries()) {
       expect(scores.values[at]).toBeCloseTo(share, 6);
     }
-  });
-});
-
-describe('ranked outputs', () => {
-  const values = fc.array(fc.float({ min: -1e6, max: 1e6, noNaN: true }), { maxLength: 200 });
-
-  test('survive packing and unpacking, to seven decimals', () => {
-    fc.assert(
-      fc.property(values, fc.integer({ min: 0, max: 2 ** 32 - 201 }), (scores, first) => {
-        const classes = scores.map((_, at) => first + at);
-        const byClass = Object.fromEntries(scores.map((score, at) => [first + at, score]));
-        const unpacked = unpack(makeRankedOutputs(classes, byClass));
-        expect(unpacked.classes).toEqual(classes);
-        for (const [at, score] of scores.entries()) {
-          expect(unpacked.values[at]).toBeCloseTo(score, 6);
-        }
-      }),
-    );
-  });
-
-  test('are those of a float32 that was rounded before', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 1e7 }), (score) => {
-        const outputs = makeRankedOutputs([3], { 3: score / 1e7 });
-        expect(unpack(outputs)).toEqual({ classes: [3], values: [score / 1e7] });
-      }),
-    );
   });
 });
