@@ -145,75 +145,11 @@ describe('the pixels of an image', () => {
     }
   });
 
-  it('are those of the centred square, rounded as in training and resized', async () => {
-    const sizes = [
-      [451, 300],
-      [300, 451],
-      [450, 299],
-      [334, 257],
-      [258, 259],
-      [257, 1200],
-      [256, 256],
-    ] as const;
-    for (const [width, height] of sizes) {
-      const picture = await rawPhotograph('chelsea.png', { width, height });
-      const file = await encode(picture).png().toBuffer();
-      const pixels = await toPixels(file, input);
-      const apart = difference(pixels, resample(cropSquare(picture)));
-      expect(apart.mean, `${width} × ${height}`).toBeLessThan(closeMean);
-      expect(apart.max, `${width} × ${height}`).toBeLessThan(closeMax);
-      // A crop that is off by one pixel would exceed the limits above.
-      const beside = difference(pixels, resample(cropSquare(picture, 1)));
-      expect(beside.mean).toBeGreaterThan(2 * closeMean);
-    }
-  });
-
-  it('are those of the whole picture, stretched, if the manifest has no cropFraction', async () => {
-    const { cropFraction: _, ...whole } = input;
-    for (const size of [
-      { width: 451, height: 300 },
-      { width: 230, height: 600 },
-    ]) {
-      const picture = await rawPhotograph('chelsea.png', size);
-      const pixels = await toPixels(await encode(picture).png().toBuffer(), whole);
-      const apart = difference(pixels, resample(picture));
-      expect(apart.mean).toBeLessThan(closeMean);
-      expect(apart.max).toBeLessThan(closeMax);
-    }
-  });
-
   it.each(photographs)('of %s are close to those made by Pillow', async (name) => {
     const pixels = await toPixels(photograph(name), input);
     const apart = difference(pixels, await preprocessedPixels(name));
     expect(apart.mean).toBeLessThan(closeMean);
     expect(apart.max).toBeLessThan(closeMax);
-  });
-
-  it.each([
-    [1, 1],
-    [2, 2],
-    [1, 3000],
-    [3000, 1],
-    [7, 3000],
-    [223, 224],
-    [255, 257],
-  ])('of a plain picture of %i × %i all have its colour', async (width, height) => {
-    const background = { r: 200, g: 40, b: 90 };
-    const file = await sharp({ create: { width, height, channels: 3, background } })
-      .png()
-      .toBuffer();
-    const pixels = await toPixels(file, input);
-    const expected = Buffer.alloc(224 * 224 * 3, Buffer.from([200, 40, 90]));
-    expect(difference(pixels, expected).max).toBeLessThanOrEqual(1);
-  });
-
-  it('of an enlarged picture are not shifted', async () => {
-    for (const side of [100, 180, 255]) {
-      const picture = await rawPhotograph('chelsea.png', { width: side, height: side });
-      const pixels = await toPixels(await encode(picture).png().toBuffer(), input);
-      const apart = difference(pixels, resample(cropSquare(picture)));
-      expect(apart.mean, `${side} × ${side}`).toBeLessThan(1);
-    }
   });
 });
 
@@ -730,72 +666,6 @@ function storeWithOrientation(upright: Picture, orientation: number): Picture {
     }
   }
   return { width: columns, height: rows, data };
-}
-
-/**
- * Returns the centred square of 7/8 of the shorter side, as models/efficientnet-lite0/README.md
- * defines it, moved up and left by `beside` pixels.
- */
-function cropSquare({ width, height, data }: Picture, beside = 0): Picture {
-  const side = Math.floor((7 * Math.min(width, height)) / 8);
-  const left = Math.floor((width - side + 1) / 2) - beside;
-  const top = Math.floor((height - side + 1) / 2) - beside;
-  const rows = Array.from({ length: side }, (_, row) => {
-    const from = ((top + row) * width + left) * 3;
-    return data.subarray(from, from + side * 3);
-  });
-  return { width: side, height: side, data: Buffer.concat(rows) };
-}
-
-/**
- * Resizes to 224 × 224, bicubically (a = -0.5), with a wider kernel when shrinking. Slow but plain.
- */
-function resample({ width, height, data }: Picture): Uint8ClampedArray {
-  const across = taps(width);
-  const down = taps(height);
-  const narrow = new Float64Array(height * 224 * 3);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < 224; x++) {
-      for (let c = 0; c < 3; c++) {
-        let sum = 0;
-        for (const [at, weight] of across[x] ?? [])
-          sum += weight * (data[(y * width + at) * 3 + c] as number);
-        narrow[(y * 224 + x) * 3 + c] = sum;
-      }
-    }
-  }
-  const pixels = new Uint8ClampedArray(224 * 224 * 3);
-  for (let y = 0; y < 224; y++) {
-    for (let at = 0; at < 224 * 3; at++) {
-      let sum = 0;
-      for (const [row, weight] of down[y] ?? [])
-        sum += weight * (narrow[row * 224 * 3 + at] as number);
-      pixels[y * 224 * 3 + at] = sum;
-    }
-  }
-  return pixels;
-}
-
-/** For each of 224 places, returns the weights of the `size` source pixels. */
-function taps(size: number): [at: number, weight: number][][] {
-  const scale = size / 224;
-  const stretch = Math.max(1, scale);
-  return Array.from({ length: 224 }, (_, place) => {
-    const centre = (place + 0.5) * scale;
-    const weights: [number, number][] = [];
-    for (let at = 0; at < size; at++) {
-      const weight = cubic((at + 0.5 - centre) / stretch);
-      if (weight !== 0) weights.push([at, weight]);
-    }
-    const sum = weights.reduce((total, [, weight]) => total + weight, 0);
-    return weights.map(([at, weight]) => [at, weight / sum]);
-  });
-}
-
-function cubic(distance: number): number {
-  const t = Math.abs(distance);
-  if (t < 1) return 1.5 * t ** 3 - 2.5 * t ** 2 + 1;
-  return t < 2 ? -0.5 * t ** 3 + 2.5 * t ** 2 - 4 * t + 2 : 0;
 }
 
 /** Inserts bytes before the first place where a file has these bytes. */

@@ -83,6 +83,7 @@ describe('the tensor of a picture', () => {
   const ways: Record<string, unknown>[] = [
     { resize: 'stretch', interpolation: 'bilinear' },
     { resize: 'stretch', interpolation: 'nearest' },
+    { resize: 'stretch', cropFraction: 0.875 },
     { resize: 'crop' },
     { resize: 'crop', interpolation: 'bilinear', antialias: false },
     { resize: 'shorter-side', shorterSide: 40 },

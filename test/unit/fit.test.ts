@@ -24,3 +24,17 @@ test('the middle of a picture is kept, however long it is and whatever is cut of
     }
   }
 });
+
+test.each([
+  [451, 300, { left: 95, top: 19, width: 262 }],
+  [300, 451, { left: 19, top: 95, width: 262 }],
+  [450, 299, { left: 95, top: 19, width: 261 }],
+  [334, 257, { left: 55, top: 17, width: 224 }],
+  [258, 259, { left: 17, top: 17, width: 225 }],
+  [257, 1200, { left: 17, top: 488, width: 224 }],
+  [256, 256, { left: 16, top: 16, width: 224 }],
+  [1, 1, { left: 0, top: 0, width: 1 }],
+])('the square of a picture of %i × %i is rounded as in training', (width, height, expected) => {
+  const { region } = fitOf({ width, height }, { width: 224, height: 224, cropFraction: 7 / 8 });
+  expect(region).toEqual({ ...expected, height: expected.width });
+});
