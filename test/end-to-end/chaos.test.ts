@@ -72,7 +72,11 @@ describe('the chaos of jobs', () => {
       '8',
       '--kill-every-ms',
       '3000',
+      '--faults',
+      'kill,api-restart,redis-restart',
     ]);
+    for (const kind of ['kill', 'api-restart', 'redis-restart'])
+      expect(summary.faults[kind], said).toBeGreaterThan(0);
     expect(summary, said).toMatchObject({
       ...{ jobs: 200, wrong: 0, changed: 0, not_ended: 0, illness: [] },
       webhooks: { right: 200, missing: 0, wrong: 0 },

@@ -182,6 +182,25 @@ describe('a client that asks before it sends its body', () => {
   });
 });
 
+test.each([path, `${path}?top=2`, '/score', '/score?model=text'])(
+  'a request without room is refused before its body arrives, and keeps its connection: %s',
+  async (address) => {
+    const scene = await open({ PERMITS_MAX: 1 });
+    const other = await scene.connect();
+    other.post(path, { ...json, 'Content-Length': 100 });
+    await waitUntil('the permit is taken', () => scene.admission.inFlight === 1);
+    const client = await scene.connect();
+    client.post(address, { ...json, 'Content-Length': limit });
+    client.write('{');
+    const { status, body, headers } = await client.response();
+    expect([status, body.code, headers['retry-after']]).toEqual([429, 'overloaded', '1']);
+    // The client may still send the rest of its body.
+    client.write(Buffer.alloc(limit - 1, 'x'));
+    client.write('GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect((await client.response()).status).toBe(200);
+  },
+);
+
 describe('a body that arrives slowly', () => {
   /** Opens a request whose body is being read and has not arrived in full. */
   async function upload(scene: Scene, headers: Record<string, string | number> = {}) {
