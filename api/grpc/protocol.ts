@@ -1,8 +1,8 @@
-// The service of the Open Inference Protocol in the language of protocol buffers: its field numbers are those
+// The messages of the Open Inference Protocol in the language of protocol buffers: their field numbers are those
 // of the published protocol, and of Triton's additions to it.
 //
 // It stands here as text because an image holds nothing but the modules that the program reaches. Requests to
-// infer are decoded by infer-message.ts instead, which limits what they allocate. The contents of outputs are bytes
+// infer are empty here, since infer-message.ts decodes them, and limits what they allocate. The contents of outputs are bytes
 // here, which contents.ts encodes: on the wire, a message in another one is its bytes.
 
 import protobuf from 'protobufjs';
@@ -10,18 +10,6 @@ import protobuf from 'protobufjs';
 const text = `
 syntax = "proto3";
 package inference;
-
-service GRPCInferenceService {
-  rpc ServerLive(ServerLiveRequest) returns (ServerLiveResponse) {}
-  rpc ServerReady(ServerReadyRequest) returns (ServerReadyResponse) {}
-  rpc ModelReady(ModelReadyRequest) returns (ModelReadyResponse) {}
-  rpc ServerMetadata(ServerMetadataRequest) returns (ServerMetadataResponse) {}
-  rpc ModelMetadata(ModelMetadataRequest) returns (ModelMetadataResponse) {}
-  rpc ModelInfer(ModelInferRequest) returns (ModelInferResponse) {}
-  rpc ModelConfig(ModelConfigRequest) returns (ModelConfigResponse) {}
-  rpc ModelStatistics(ModelStatisticsRequest) returns (ModelStatisticsResponse) {}
-  rpc RepositoryIndex(RepositoryIndexRequest) returns (RepositoryIndexResponse) {}
-}
 
 message ServerLiveRequest {}
 message ServerLiveResponse { bool live = 1; }
@@ -60,36 +48,7 @@ message InferParameter {
     uint64 uint64_param = 5;
   }
 }
-message InferTensorContents {
-  repeated bool bool_contents = 1;
-  repeated int32 int_contents = 2;
-  repeated int64 int64_contents = 3;
-  repeated uint32 uint_contents = 4;
-  repeated uint64 uint64_contents = 5;
-  repeated float fp32_contents = 6;
-  repeated double fp64_contents = 7;
-  repeated bytes bytes_contents = 8;
-}
-message ModelInferRequest {
-  message InferInputTensor {
-    string name = 1;
-    string datatype = 2;
-    repeated int64 shape = 3;
-    map<string, InferParameter> parameters = 4;
-    InferTensorContents contents = 5;
-  }
-  message InferRequestedOutputTensor {
-    string name = 1;
-    map<string, InferParameter> parameters = 2;
-  }
-  string model_name = 1;
-  string model_version = 2;
-  string id = 3;
-  map<string, InferParameter> parameters = 4;
-  repeated InferInputTensor inputs = 5;
-  repeated InferRequestedOutputTensor outputs = 6;
-  repeated bytes raw_input_contents = 7;
-}
+message ModelInferRequest {}
 message ModelInferResponse {
   message InferOutputTensor {
     string name = 1;
@@ -174,7 +133,6 @@ message RepositoryIndexResponse {
 `;
 
 const { root } = protobuf.parse(text, { keepCase: true });
-const service = root.lookupService('inference.GRPCInferenceService');
 root.resolveAll();
 
 export const methodNames = [
@@ -190,6 +148,13 @@ export const methodNames = [
 ] as const;
 export type MethodName = (typeof methodNames)[number];
 
+const messagesOf = (end: 'Request' | 'Response') =>
+  Object.fromEntries(
+    methodNames.map((method) => [method, root.lookupType(`inference.${method}${end}`)]),
+  ) as Record<MethodName, protobuf.Type>;
+const requests = messagesOf('Request');
+const responses = messagesOf('Response');
+
 /** Returns the path at which a method is called. */
 export function pathOf(method: MethodName): string {
   return `/inference.GRPCInferenceService/${method}`;
@@ -200,17 +165,13 @@ export function pathOf(method: MethodName): string {
  * @throws Error if the bytes are no such message
  */
 export function decodeRequest(method: MethodName, bytes: Uint8Array): Record<string, unknown> {
-  const type = messagesOf(method).resolvedRequestType as protobuf.Type;
+  const type = requests[method];
   // The reader that protobufjs makes of a Buffer takes a text that ends early.
   return type.toObject(type.decode(new protobuf.Reader(bytes)), { defaults: true });
 }
 
 /** Encodes the response of a method. Enumerations may be given by name. */
 export function encodeResponse(method: MethodName, response: object): Buffer {
-  const type = messagesOf(method).resolvedResponseType as protobuf.Type;
+  const type = responses[method];
   return type.encode(type.fromObject(response)).finish() as Buffer;
-}
-
-function messagesOf(method: MethodName): protobuf.Method {
-  return service.methods[method] as protobuf.Method;
 }
