@@ -1,4 +1,5 @@
-// Tests requests that a client repeats with the same Idempotency-Key.
+// Tests requests that a client repeats with the same Idempotency-Key, with real processes. Which items are scored again, and
+// who waits for whom, is in test/unit/repeatable.test.ts.
 
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:http';
@@ -21,7 +22,6 @@ import {
 import { photograph } from '../integration/photographs.js';
 
 const text = '/v1/models/faq-matcher/score';
-const image = '/v1/models/efficientnet-lite0/score';
 const input = 'why is 0.1 + 0.2 not 0.3';
 const cat = photograph('siamese-cat.jpg');
 const coffee = photograph('coffee.png');
@@ -148,41 +148,6 @@ describe('a key that is used again', () => {
     await worker.expectScored(before + 2);
   });
 
-  test('causes scoring only for inputs without a kept result', async () => {
-    const site = openOwnSite('efficientnet-lite0');
-    const [{ url }, own] = await Promise.all([site.startApi(), site.startWorker()]);
-    const images = { cat: cat.toString('base64'), cup: coffee.toString('base64') };
-    const first = await askWithKey(`${url}/score`, 'images', { input: images });
-    const [one, other, ...others] = await redis.client.keys(makeKeys(site.prefix).result('*'));
-    expect(others).toEqual([]);
-    await redis.client.del(one as string);
-    const again = await askWithKey(`${url}/score`, 'images', { input: images });
-    expect(again.status).toBe(200);
-    expect(replayed(again)).toBeNull();
-    expect(Object.keys(again.body.result[0])).toEqual(Object.keys(first.body.result[0]));
-    expect(again.body.result[0].cat[0][0]).toContain('Siamese cat');
-    expect(again.body.result[0].cup[0][0]).toContain('espresso');
-    await own.expectScored(3);
-
-    // An error of the model is a result too.
-    const error = { code: 'model_failed', detail: 'It cannot.' } as const;
-    const failed = { id: 'any', error };
-    await redis.client.set(other as string, packReplies([failed]));
-    const last = await askWithKey(`${url}/score`, 'images', { input: images });
-    expect(last.status).toBe(500);
-    expect(last.body).toMatchObject({ code: 'model_failed', detail: 'It cannot.' });
-    expect(replayed(last)).toBe('true');
-  });
-
-  test('counts as a new key for another model', async () => {
-    const one = await askWithKey(api + text, 'two models');
-    const other = await askWithKey(api + image, 'two models', { input: cat.toString('base64') });
-    expect([one.status, other.status]).toEqual([200, 200]);
-    expect(replayed(other)).toBeNull();
-    expect(other.body.id).not.toBe(one.body.id);
-    expect(other.body.predictions[0].label).toContain('Siamese cat');
-  });
-
   test.each([
     ['another input', { input: 'copy an object' }],
     ['another top', { input, top: 7 }],
@@ -212,77 +177,31 @@ describe('a key that is used again', () => {
   });
 });
 
-describe('a key', () => {
-  test.each([
-    ['empty', ''],
-    ['too long', 'x'.repeat(256)],
-    ['not ASCII', 'sch\u00f6n'],
-  ])('that is %s is refused', async (_what, key) => {
-    const answer = await askWithKey(api + text, key);
-    expect(answer.status).toBe(400);
-    expect(answer.body.code).toBe('idempotency_key_invalid');
-  });
-
-  test('that is set twice is refused', async () => {
-    const status = await new Promise((resolve, reject) => {
-      const headers = { 'content-type': 'text/plain', 'idempotency-key': ['a', 'b'] };
-      const asking = request(api + text, { method: 'POST', headers }, (response) => {
-        response.resume();
-        resolve(response.statusCode);
-      });
-      asking.once('error', reject);
-      asking.end(input);
+test('a key that is set twice is refused', async () => {
+  const status = await new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'text/plain', 'idempotency-key': ['a', 'b'] };
+    const asking = request(api + text, { method: 'POST', headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
     });
-    expect(status).toBe(400);
+    asking.once('error', reject);
+    asking.end(input);
   });
-
-  test('of a refused request can be used for the corrected one', async () => {
-    const broken = await askWithKey(api + image, 'corrected', { input: 'AAAA' });
-    expect(broken.body.code).toBe('image_unreadable');
-    const url = api + image;
-    await waitUntil('the key is free', async () => {
-      const corrected = await askWithKey(url, 'corrected', { input: cat.toString('base64') });
-      return corrected.status === 200;
-    });
-  });
+  expect(status).toBe(400);
 });
 
-describe('a full service', () => {
-  test('with RESULTS_MAX results refuses new keys with 429, and nothing else', async () => {
-    const site = openOwnSite();
-    const bounds = { RESULTS_MAX: '2', IMAGES_PER_REQUEST_MAX: '1' };
-    const [{ url }] = await Promise.all([site.startApi(bounds), site.startWorker()]);
-    for (const key of ['one', 'two']) expect((await askWithKey(url + text, key)).status).toBe(200);
-    const refused = await askWithKey(url + text, 'three');
-    expect(refused.status).toBe(429);
-    expect(refused.body.code).toBe('overloaded');
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect(replayed(await askWithKey(url + text, 'one'))).toBe('true');
-    expect((await post(url + text, { input })).status).toBe(200);
-    expect(await redis.client.zcard(makeKeys(site.prefix).results)).toBe(2);
-  });
-
-  test('without a free permit still answers repeats', async () => {
-    const site = openOwnSite();
-    const [{ url }, own] = await Promise.all([
-      site.startApi({ PERMITS_MAX: '1', IMAGES_PER_REQUEST_MAX: '1' }),
-      site.startWorker(),
-    ]);
-    const first = await askWithKey(url + text, 'answered');
-    await own.kill();
-    const client = new AbortController();
-    const waiting = post(url + text, { input }).catch(() => {});
-    onTestFinished(() => client.abort());
-    await waitUntil('the permit is taken', async () => (await site.jobsWaiting()) === 1);
-    expect((await askWithKey(url + text, 'new')).status).toBe(429);
-    const again = await askWithKey(url + text, 'answered');
-    expect(again.body).toEqual(first.body);
-    expect(replayed(again)).toBe('true');
-    expect(await redis.client.zcard(makeKeys(site.prefix).results)).toBe(1);
-    await site.startWorker();
-    await waiting;
-    expect((await askWithKey(url + text, 'new')).status).toBe(200);
-  });
+test('a service with RESULTS_MAX results refuses new keys with 429, and nothing else', async () => {
+  const site = openOwnSite();
+  const bounds = { RESULTS_MAX: '2', IMAGES_PER_REQUEST_MAX: '1' };
+  const [{ url }] = await Promise.all([site.startApi(bounds), site.startWorker()]);
+  for (const key of ['one', 'two']) expect((await askWithKey(url + text, key)).status).toBe(200);
+  const refused = await askWithKey(url + text, 'three');
+  expect(refused.status).toBe(429);
+  expect(refused.body.code).toBe('overloaded');
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(replayed(await askWithKey(url + text, 'one'))).toBe('true');
+  expect((await post(url + text, { input })).status).toBe(200);
+  expect(await redis.client.zcard(makeKeys(site.prefix).results)).toBe(2);
 });
 
 describe('while the request is in flight', () => {
@@ -313,35 +232,6 @@ describe('while the request is in flight', () => {
     const again = await askWithKey(url + text, 'joined');
     expect(replayed(again)).toBe('true');
     expect(again.body).toEqual(answer.body);
-  });
-
-  test('its client may hang up: it is scored, and a repeat gets the result', async () => {
-    const site = openOwnSite('efficientnet-lite0');
-    const { url } = await site.startApi();
-    const client = new AbortController();
-    const request = {
-      method: 'POST',
-      headers: { 'content-type': 'image/jpeg', 'idempotency-key': 'left' },
-      body: new Uint8Array(cat),
-    };
-    const first = ask(url + image, { ...request, signal: client.signal });
-    await waitUntil(
-      'the request is queued',
-      async () => (await site.jobsWaiting('efficientnet-lite0')) === 1,
-    );
-    client.abort();
-    await expect(first).rejects.toThrow();
-    const own = await site.startWorker();
-    const results = makeKeys(site.prefix).result('*');
-    await waitUntil(
-      'the result is kept',
-      async () => (await redis.client.keys(results)).length === 1,
-    );
-    // The first repeat may arrive before the reply does, and share it. The next finds the result.
-    const again = await ask(url + image, request);
-    expect(again.body.predictions[0].label).toContain('Siamese cat');
-    expect(replayed(await ask(url + image, request))).toBe('true');
-    await own.expectScored(1);
   });
 
   test('a repeat at another API is answered after the first API was killed', async () => {
@@ -384,25 +274,23 @@ describe('while the request is in flight', () => {
   });
 });
 
-describe('while Redis is away', () => {
-  test('requests get 503 at once, and a repeat works once it is back', async () => {
-    const site = openOwnSite();
-    const [{ url }] = await Promise.all([site.startApi(), site.startWorker()]);
-    const kept = await askWithKey(url + text, 'kept');
-    await redis.stop('SIGKILL');
-    for (const key of ['kept', 'new']) {
-      const refused = await askWithKey(url + text, key);
-      expect(refused.status).toBe(503);
-      expect(refused.body.code).toBe('queue_unavailable');
-      expect(Number(refused.headers.get('retry-after'))).toBe(1);
-    }
-    await redis.start();
-    await waitUntil(
-      'a repeat works',
-      async () => (await askWithKey(url + text, 'new')).status === 200,
-    );
-    const again = await askWithKey(url + text, 'kept');
-    expect(replayed(again)).toBe('true');
-    expect(again.body).toEqual(kept.body);
-  });
+test('while Redis is away, requests get 503 at once, and a repeat works once it is back', async () => {
+  const site = openOwnSite();
+  const [{ url }] = await Promise.all([site.startApi(), site.startWorker()]);
+  const kept = await askWithKey(url + text, 'kept');
+  await redis.stop('SIGKILL');
+  for (const key of ['kept', 'new']) {
+    const refused = await askWithKey(url + text, key);
+    expect(refused.status).toBe(503);
+    expect(refused.body.code).toBe('queue_unavailable');
+    expect(Number(refused.headers.get('retry-after'))).toBe(1);
+  }
+  await redis.start();
+  await waitUntil(
+    'a repeat works',
+    async () => (await askWithKey(url + text, 'new')).status === 200,
+  );
+  const again = await askWithKey(url + text, 'kept');
+  expect(replayed(again)).toBe('true');
+  expect(again.body).toEqual(kept.body);
 });

@@ -53,6 +53,7 @@ describe('the loaders of libvips', () => {
     ['JPEG XL', '\xff\x0a\x00\x10', /got JPEG XL/],
     ['JPEG 2000', '\0\0\0\x0cjP  \r\n\x87\n', /got JPEG 2000/],
     ['a Photoshop document', '8BPS\0\x01', /got a Photoshop document/],
+    ['a video', '\x1a\x45\xdf\xa3', /got a Matroska or WebM video/],
   ])('get no file of another format, which is named: %s', async (_what, text, message) => {
     const value = Buffer.from(text, 'latin1');
     const refused = { code: 'image_unsupported', message };
