@@ -91,8 +91,11 @@ describe('the engine', () => {
   test('takes several inputs by name, and returns the outputs asked for', async () => {
     const engine = await open(
       writeModel({
-        nodes: [node('Add', ['a', 'b'], ['sum']), node('Sub', ['a', 'b'], ['difference'])],
-        inputs: [value('a', float, ['N']), value('b', float, ['N'])],
+        nodes: [
+          node('Add', ['__proto__', 'b'], ['sum']),
+          node('Sub', ['__proto__', 'b'], ['difference']),
+        ],
+        inputs: [value('__proto__', float, ['N']), value('b', float, ['N'])],
         outputs: [value('sum', float, ['N']), value('difference', float, ['N'])],
       }),
     );
@@ -102,7 +105,7 @@ describe('the engine', () => {
       shape: [numbers.length],
       data: new Uint8Array(Float32Array.from(numbers).buffer),
     });
-    const inputs = () => [floats('b', 1, 2), floats('a', 10, 20)];
+    const inputs = () => [floats('b', 1, 2), floats('__proto__', 10, 20)];
     const numbers = (outputs: readonly Tensor[]) =>
       outputs.map((output) => [output.name, ...toFloats(output)]);
     expect(numbers((await engine.run(inputs())).outputs)).toEqual([

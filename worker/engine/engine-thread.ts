@@ -119,8 +119,10 @@ async function run(
   { inputs, outputNames = tensorNames }: Batch,
 ): Promise<void> {
   try {
-    const feeds: Record<string, Tensor> = {};
-    for (const input of inputs) feeds[input.name] = makeTensor(toRuntime(input));
+    // An input may have any name, such as __proto__.
+    const feeds = Object.fromEntries(
+      inputs.map((input) => [input.name, makeTensor(toRuntime(input))]),
+    );
     const started = performance.now();
     const results = await session.run(feeds, outputNames);
     const computeMs = performance.now() - started;
