@@ -196,16 +196,16 @@ function describeModel(
   };
 }
 
-const modelReadySchema = z.object({ name: z.string(), ready: z.boolean() });
+export const modelReadySchema = z.object({ name: z.string(), ready: z.boolean() });
 
 export function isModelReady(
   context: Context,
   operationId: string,
   parameters: readonly Parameter[],
+  ready = context.parts.schema('ModelReady', modelReadySchema),
 ): Operation {
   const { parts, problemsOf, headers } = context;
   const access = accessCodes(context);
-  const ready = parts.schema('ModelReady', modelReadySchema);
   // An issuer that cannot be reached has the same status as a model that is not ready.
   const isIssuerAsked = access.includes('issuer_unavailable');
   const codes = [

@@ -7,10 +7,11 @@ import type { Model } from '../../shared/registry/models.js';
 import { elementSchemas } from '../inference/element-schema.js';
 import { dataSchemas } from '../inference/forms.js';
 import { isOneInRow } from '../inference/predict-request.js';
+import { servingStates } from '../inference/serving.js';
 import { kindsOf } from '../kinds/kinds.js';
-import type { Context } from './context.js';
-import { describeData, isModelReady, serverTiming } from './inference.js';
-import type { Paths } from './openapi.js';
+import { accessCodes, type Context } from './context.js';
+import { describeData, isModelReady, modelReadySchema, serverTiming } from './inference.js';
+import type { Operation, Parameter, Paths } from './openapi.js';
 import {
   accepted,
   inPath,
@@ -31,11 +32,87 @@ export const predictTag = {
 const tags = [predictTag.name];
 
 export function predictPaths(context: Context): Paths {
-  const names = context.catalogue.latest.map(({ name }) => name);
-  const model = inPath('model', 'The name of the model.', names);
+  const { models, latest } = context.catalogue;
+  const namesOfModels = (of: readonly Model[]) => of.map(({ name }) => name);
+  const model = inPath('model', 'The name of the model.', namesOfModels(latest));
+  const versions = models.map(({ version }) => version);
+  const versioned = [
+    inPath('model', 'The name of the model.', namesOfModels(models)),
+    inPath('version', 'The version of the model.', versions),
+  ];
+  const status = context.parts.schema('ModelStatus', statusSchema);
+  const stateOf = (operationId: string, parameters: readonly Parameter[]): Operation => ({
+    ...isModelReady(context, operationId, parameters, status),
+    description: 'In the words of KServe, and in those of TensorFlow Serving for each version.',
+    tags,
+  });
+  const path = '/v1/models/{model}';
+  const versionPath = `${path}/versions/{version}`;
   return {
-    '/v1/models/{model}': { get: { ...isModelReady(context, 'isModelReadyV1', [model]), tags } },
+    [path]: { get: stateOf('isModelReadyV1', [model]) },
+    [versionPath]: { get: stateOf('isModelVersionReadyV1', versioned) },
+    [`${path}/metadata`]: { get: describeSignature(context, 'signature', [model]) },
+    [`${versionPath}/metadata`]: { get: describeSignature(context, 'versionSignature', versioned) },
     ...scoringPaths(context, ['/v1/models', ':predict'], (each) => predict(context, each)),
+  };
+}
+
+const statusSchema = modelReadySchema.extend({
+  model_version_status: z
+    .array(
+      z.object({
+        version: z.string(),
+        state: z.enum(servingStates),
+        status: z.object({ error_code: z.string(), error_message: z.string() }),
+      }),
+    )
+    .describe('The version that answers is the first.'),
+});
+
+const tensorsSchema = z.record(
+  z.string(),
+  z.object({
+    dtype: z.string(),
+    tensor_shape: z.object({
+      dim: z.array(z.object({ size: z.string(), name: z.string() })),
+      unknown_rank: z.boolean(),
+    }),
+    name: z.string(),
+  }),
+);
+const signatureSchema = z.object({
+  inputs: tensorsSchema,
+  outputs: tensorsSchema,
+  method_name: z.string(),
+});
+const signaturesSchema = z.object({
+  model_spec: z.object({ name: z.string(), signature_name: z.string(), version: z.string() }),
+  metadata: z.object({
+    signature_def: z.object({
+      signature_def: z.object({ serving_default: signatureSchema }),
+    }),
+  }),
+});
+
+function describeSignature(
+  context: Context,
+  operationId: string,
+  parameters: readonly Parameter[],
+): Operation {
+  const codes = [
+    ...accessCodes(context),
+    ...(['model_not_found', 'model_load_failed', 'network_undeclared', 'not_found'] as const),
+  ];
+  return {
+    operationId,
+    summary: 'Describe what a model predicts from what',
+    description: 'As TensorFlow Serving describes it. -1 is a size that varies.',
+    tags,
+    parameters,
+    responses: {
+      ...context.answer('The signature.', context.parts.schema('ModelSignature', signaturesSchema)),
+      ...context.problemsOf('metadata', 'inference', codes),
+    },
   };
 }
 

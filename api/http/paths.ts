@@ -34,8 +34,8 @@ export function isKserve(path: string): boolean {
   return path === '/v2' || path.startsWith('/v2/') || v1Address.test(path);
 }
 
-/** What V1 has for a model: whether it is ready, and verbs, of which only `:predict` is served. */
-const v1Address = /^\/v1\/models\/[^/]+(?:\/versions\/[^/]+(?::|%3A)\w+)?$/i;
+/** What V1 has for a model: its state, its signature, and verbs, of which only `:predict` is served. */
+const v1Address = /^\/v1\/models\/[^/]+(?:\/versions\/[^/]+)?(?:\/metadata)?$/i;
 
 /** The address at which V1 scores, with the model and the version. Some clients encode the colon. */
 export const predictAddress = /^\/v1\/models\/([^/]+?)(?:\/versions\/([^/]+?))?(?::|%3A)predict$/i;

@@ -11,6 +11,7 @@ import type { Readiness } from '../readiness.js';
 import type { Duration, Statistics } from '../statistics.js';
 import type { Rollout } from '../versions/rollout.js';
 import { networkOf } from './infer-request.js';
+import { writeServed, writeSignature, writeWaiting } from './serving.js';
 
 const platform = 'onnxruntime_onnx';
 
@@ -83,6 +84,32 @@ export function makeDescription(options: {
       const missing = await readiness.missing([model]);
       return { name: model.name, ready: missing?.length === 0 };
     },
+
+    /**
+     * As TensorFlow Serving says it, and KServe in the fields `name` and `ready`. The version that answers is the first.
+     * @throws ScorelineError `model_not_found`
+     */
+    async statusOf(caller: Caller, asked: ModelName) {
+      const model = find(caller, asked);
+      const isAsked = ({ name, version }: { name: string; version?: string | undefined }) =>
+        name === model.name && (asked.version === undefined || version === asked.version);
+      const { models } = catalogueOf(caller, registry);
+      const others = models.filter((each) => each !== model && isAsked(each));
+      const { waiting } = rollout;
+      const served = [model, ...others];
+      const missing = await readiness.missing(served);
+      return {
+        name: model.name,
+        ready: missing !== undefined && !missing.includes(model),
+        model_version_status: [
+          ...served.map((each) => writeServed(each, missing?.includes(each))),
+          ...waiting.filter(isAsked).map(writeWaiting),
+        ],
+      };
+    },
+
+    /** @throws ScorelineError `model_not_found`, `network_undeclared` */
+    signatureOf: (caller: Caller, asked: ModelName) => writeSignature(find(caller, asked)),
 
     async index(caller: Caller, { isOnlyReady }: { isOnlyReady: boolean }) {
       const { models, leftOut } = catalogueOf(caller, registry);

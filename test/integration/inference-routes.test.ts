@@ -89,6 +89,10 @@ describe('an error on a route of the protocol', () => {
     ['GET', '/v2/somewhere', 'not_found', 404],
     ['GET', '/v2/models/text', 'network_undeclared', 404],
     ['GET', '/v1/models/none', 'model_not_found', 404],
+    ['GET', '/v1/models/none/metadata', 'model_not_found', 404],
+    ['GET', '/v1/models/tensors/versions/7', 'model_not_found', 404],
+    ['GET', '/v1/models/text/metadata', 'network_undeclared', 404],
+    ['POST', '/v1/models/tensors/versions/1/metadata', 'method_not_allowed', 405],
     ['GET', '/v1/models/tensors:predict', 'method_not_allowed', 405],
     ['POST', '/v1/models/none:predict', 'model_not_found', 404],
     ['POST', '/v1/models/tensors/versions/7:predict', 'model_not_found', 404],
@@ -251,12 +255,63 @@ describe('V1 of KServe and TensorFlow Serving', () => {
     });
   });
 
-  test('is told whether a model is ready', async () => {
+  test.each(['tensors', 'tensors/versions/1'])(
+    'is told the state of a model, in the words of each: %s',
+    async (address) => {
+      const scene = await open();
+      const { status, body } = await ask(`${scene.url}/v1/models/${address}`);
+      expect(status).toBe(200);
+      expect(body).toEqual({
+        name: 'tensors',
+        ready: true,
+        model_version_status: [
+          { version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } },
+        ],
+      });
+    },
+  );
+
+  test('is told the state of the version that answers before those of others', async () => {
+    const newer = makeSampleModel({ ...manifest, version: '2' });
+    const scene = await open({ models: [newer, model] });
+    const versionsAt = async (address: string) => {
+      const { body } = await ask(`${scene.url}/v1/models/${address}`);
+      return body.model_version_status.map(({ version }: { version: string }) => version);
+    };
+    expect(await versionsAt('tensors')).toEqual(['2', '1']);
+    expect(await versionsAt('tensors/versions/1')).toEqual(['1']);
+  });
+
+  test('is told the signature of a network', async () => {
     const scene = await open();
-    expect(await ask(`${scene.url}/v1/models/tensors`)).toMatchObject({
-      status: 200,
-      body: { name: 'tensors', ready: true },
+    const { status, body } = await ask(`${scene.url}/v1/models/tensors/metadata`);
+    expect(status).toBe(200);
+    const { serving_default } = body.metadata.signature_def.signature_def;
+    const sizes = [
+      { size: '-1', name: '' },
+      { size: '2', name: '' },
+    ];
+    const tensor_shape = { dim: sizes, unknown_rank: false };
+    expect(serving_default.inputs).toEqual({
+      in: { dtype: 'DT_FLOAT', tensor_shape, name: 'in' },
     });
+    expect(serving_default.method_name).toBe('tensorflow/serving/predict');
+    expect(body.model_spec).toEqual({ name: 'tensors', signature_name: '', version: '1' });
+    const { body: same } = await ask(`${scene.url}/v1/models/tensors/versions/1/metadata`);
+    expect(same).toEqual(body);
+  });
+
+  test('is answered with the very type that these servers send', async () => {
+    const { url } = await open();
+    const method = 'POST';
+    const body = JSON.stringify({ instances });
+    const answers = [
+      await ask(`${url}/v1/models/tensors`),
+      await ask(`${url}/v1/models/tensors/metadata`),
+      await ask(`${url}/v1/models/tensors:predict`, { method, body }),
+    ];
+    const types = answers.map(({ headers }) => headers.get('content-type'));
+    expect(types).toEqual(answers.map(() => 'application/json'));
   });
 });
 

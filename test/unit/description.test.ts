@@ -151,7 +151,10 @@ group('the document', () => {
         minProperties: 1,
         properties: {
           age: {
-            anyOf: [expect.objectContaining({ type: 'number' }), { type: 'null' }],
+            anyOf: [
+              { anyOf: [expect.objectContaining({ type: 'number' }), { type: 'boolean' }] },
+              { type: 'null' },
+            ],
             description: 'If it is missing or null, the network gets `NaN`.',
           },
           harbour: { type: 'string', enum: ['Cork', 'Kiel'] },

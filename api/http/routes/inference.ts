@@ -11,8 +11,7 @@ import { nameOf } from '../parameters/model-name.js';
 import { addressesOf, addScoreRoute, type ScoreRoute } from './score-route.js';
 
 const metadata = addressesOf('/v2/models', '');
-// The last is that of V1 of KServe. Its verbs come before (predict.ts).
-const ready = [...addressesOf('/v2/models', '/ready'), '/v1/models/:model'];
+const ready = addressesOf('/v2/models', '/ready');
 const configuration = addressesOf('/v2/models', '/config');
 const statistics = addressesOf('/v2/models', '/stats');
 const allStatistics = '/v2/models/stats';

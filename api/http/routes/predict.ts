@@ -1,10 +1,12 @@
 // V1 of KServe and TensorFlow Serving, for clients that cannot be changed: `instances` in, `predictions` out. A model whose
-// network the manifest declares gets and gives tensors. Any other gets each instance as an input of its kind.
+// network the manifest declares gets and gives tensors. Any other gets each instance as an input of its kind. Some clients
+// take only `application/json` for the type of an answer, as these servers send it.
 
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/registry/models.js';
 import type { Call } from '../../call/call.js';
+import type { Description } from '../../inference/description.js';
 import { parseLists } from '../../inference/exact-json.js';
 import { countListed, inTurns, sizesOf } from '../../inference/json-tensor.js';
 import { readPredictRequest, readValues } from '../../inference/predict-request.js';
@@ -16,8 +18,13 @@ import { type InputKinds, readInput } from '../../kinds/kinds.js';
 import { parseGiven } from '../../parse-json.js';
 import type { Scoring } from '../../scoring.js';
 import { sendCompressed } from '../answers/compression.js';
+import { sendParts } from '../answers/json.js';
 import { charsetOf, decodeJson } from '../body/body.js';
 import type { ReadBytes } from '../body/bytes.js';
+import { callerOf } from '../gate/gate.js';
+import { allow } from '../gate/methods.js';
+import { needs } from '../gate/needs.js';
+import { nameOf } from '../parameters/model-name.js';
 import { readWish } from '../parameters/parameters.js';
 import { writeTiming } from './infer.js';
 import { nothingHere } from './nothing-here.js';
@@ -76,19 +83,37 @@ export function makeScorePredict(options: {
     const score = call.model.manifest.network ? scoreTensors : scoreInputs;
     const answer = await score(call, text);
     if (call.timing) response.setHeader('Server-Timing', writeTiming(call.timing));
-    await sendCompressed(response, answer, { 'Content-Type': 'application/json; charset=utf-8' });
+    await sendCompressed(response, answer, json);
   };
 }
 
-export function addPredictRoutes(app: Express, options: ScoreRoute): void {
+export function addPredictRoutes(
+  app: Express,
+  { description, ...options }: ScoreRoute & { description: Description },
+): void {
+  const mayLook = needs('score', 'jobs');
+
   addScoreRoute(app, addressesOf('/v1/models', '\\:predict'), options);
   app.all(
     addressesOf('/v1/models', '\\::verb'),
     nothingHere(
-      'Of V1 of KServe and TensorFlow Serving, only POST /v1/models/{model}:predict is served. See GET /docs/migrating.',
+      'Of the verbs of V1 of KServe and TensorFlow Serving, only POST /v1/models/{model}:predict is served. See GET /docs/migrating.',
     ),
   );
+  app.get(models, mayLook, async (request, response) => {
+    const answer = await description.statusOf(callerOf(request), nameOf(request));
+    sendParts(response, [Buffer.from(JSON.stringify(answer))], json, answer.ready ? 200 : 503);
+  });
+  app.get(signatures, mayLook, (request, response) => {
+    const answer = description.signatureOf(callerOf(request), nameOf(request));
+    sendParts(response, [Buffer.from(JSON.stringify(answer))], json);
+  });
+  app.all([...models, ...signatures], allow('GET', 'HEAD'));
 }
+
+const models = addressesOf('/v1/models', '');
+const signatures = addressesOf('/v1/models', '/metadata');
+const json = { 'Content-Type': 'application/json' };
 
 const expectedJson =
   'Expected JSON with "instances"; it could not be parsed. JSON has no NaN and no infinities: write "NaN", "Infinity" or "-Infinity" in quotes.';
