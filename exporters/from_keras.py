@@ -2,8 +2,8 @@
 
     python exporters/from_keras.py NETWORK.keras|NETWORK.h5|FOLDER MODEL.onnx
 
-The weights become constants of the graph, and tf2onnx converts it. Keras keeps the channels of pictures last. The ONNX file has
-them first, as Scoreline sends floats. It says whether the network scales pixels by itself.
+The weights become constants of the graph, and tf2onnx converts it. Inputs and outputs keep their shapes, so clients of TensorFlow
+Serving can send what they sent. The ONNX file says whether the network scales pixels by itself.
 """
 
 import os
@@ -52,11 +52,10 @@ def main():
     answers = answers_to(samples_around(values, texts), lambda values: named(call(function, values), names))
     frozen = freeze(function)
     del owner, function
-    pictures = [tensor.name for tensor in inputs if is_picture(tensor)]
-    network = convert(frozen, inputs, pictures)
+    network = convert(frozen, inputs)
     name_values(network, input_names, names)
-    compare_answers(network, answers, lambda values: feeds_of(network, inputs, pictures, values))
-    save(network, arguments.onnx, manifest=describe(inputs, pictures, is_scaled))
+    compare_answers(network, answers, lambda values: feeds_of(network, values))
+    save(network, arguments.onnx, manifest=describe(inputs, is_scaled))
 
 
 def function_of(file):
@@ -142,12 +141,8 @@ def freeze(function):
         fail(f"expected a network whose answers change none of its variables, as random layers do; {reason(error)}. {OTHERWISE}")
 
 
-def feeds_of(network, inputs, pictures, values):
-    """Returns the inputs of the network by name, pictures with their channels first."""
-    return {
-        given.name: np.moveaxis(value, -1, 1) if tensor.name in pictures else value
-        for given, tensor, value in zip(network.graph.input, inputs, values, strict=True)
-    }
+def feeds_of(network, values):
+    return {given.name: value for given, value in zip(network.graph.input, values, strict=True)}
 
 
 def scales_pixels(model):
@@ -190,9 +185,9 @@ def is_of_bytes(constant):
     return bool(((sizes >= 16) | ((sizes > 0) & (sizes <= 1 / 16))).any())
 
 
-def describe(inputs, pictures, is_scaled):
+def describe(inputs, is_scaled):
     """Returns the section `input` of the manifest of a network that takes one picture of a fixed size."""
-    if len(inputs) != 1 or len(pictures) != 1:
+    if len(inputs) != 1 or not is_picture(inputs[0]):
         return None
     height, width, channels = inputs[0].shape[1:]
     if not height or not width:
@@ -201,7 +196,7 @@ def describe(inputs, pictures, is_scaled):
         note("the network scales its pixels, so it gets them from 0 to 255")
     else:
         note("the file does not say how its training scaled the pixels, so they become 0 to 1, as is usual with Keras, unless --set input.scale says otherwise")
-    picture = {"kind": "image", "width": width, "height": height, "tensor": "float32-nchw", "scale": 1 if is_scaled else 1 / 255}
+    picture = {"kind": "image", "width": width, "height": height, "tensor": "float32-nhwc", "scale": 1 if is_scaled else 1 / 255}
     return {"input": {**picture, "channels": "grey"} if channels == 1 else picture}
 
 
@@ -210,7 +205,7 @@ def is_picture(tensor):
     return tensor.shape.rank == 4 and tensor.shape[3] in (1, 3) and tensor.dtype == tf.float32
 
 
-def convert(frozen, inputs, pictures):
+def convert(frozen, inputs):
     tables = [tensor.name for tensor in frozen.inputs if tensor.dtype == tf.resource]
     if tables:
         fail(f"expected a network without tables of its own, as lookups of texts and numbers have; got {', '.join(tables)[:REASON_MAX]}. {OTHERWISE}")
@@ -222,7 +217,6 @@ def convert(frozen, inputs, pictures):
             input_names=names,
             output_names=outputs,
             opset=OPSET,
-            inputs_as_nchw=pictures or None,
         )
     except Exception as error:  # tf2onnx has several classes of errors
         fail(f"expected a network that tf2onnx can export; {reason(error)}. {OTHERWISE}")

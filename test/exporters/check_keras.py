@@ -90,6 +90,7 @@ def others():
     numbers = keras.Input((4,), name="numbers")
     yield keras.Model(numbers, layers.Dense(2)(layers.Dense(3, activation="gelu")(numbers)), name="gelu"), ["output"]
     yield keras.Model(numbers, keras.ops.erf(layers.Dense(3)(numbers)), name="erf"), ["output"]
+    yield of_three("pictures", lambda pixels: pixels), ["output"]
     given = keras.Input((4,), name="a row")
     yield keras.Model(given, {"best": {"scores": layers.Dense(2)(given)}}, name="blanks"), ["best_scores"]
     given = keras.Input(batch_shape=(1, 5, 2), name="row")
@@ -110,6 +111,8 @@ def main():
     for name, expected in (("dictionaries", ["aa", "zz"]), ("blanks", ["a row"])):
         given = onnx.load(folder / f"{name}_of_keras.keras.onnx").graph.input
         check(f"inputs of {name}", [value.name for value in given], expected)
+    picture = onnx.load(folder / "pictures_of_keras.keras.onnx").graph.input[0].type.tensor_type.shape
+    check("sizes of pictures", [size.dim_value for size in picture.dim[1:]], [8, 8, 3])
     random = keras.Sequential([keras.Input((8, 8, 3)), layers.RandomFlip(), layers.GlobalAveragePooling2D()])
     random.export(folder / "random", verbose=False)
     check("random", outcome(from_keras, folder / "random"), "whose answers change none of its variables")
