@@ -1,5 +1,6 @@
 // Parts of JSON as their sender wrote them.
 
+import { isJsonObject } from '../shared/json-object.js';
 import { endOfString } from './parse-json.js';
 
 /** A value as its sender wrote it. */
@@ -20,8 +21,8 @@ const lists: readonly string[] = ['inputs', 'instances'];
  * @param value what it says; returned as it is if it is no object
  */
 export function withInputsAsWritten(text: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const written = { ...value } as Record<string, unknown>;
+  if (!isJsonObject(value)) return value;
+  const written = { ...value };
   let key: string | undefined;
   for (const part of partsOf(text)) {
     if (key === undefined) {

@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { isJsonObject } from '../../shared/json-object.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
 import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
@@ -208,8 +209,7 @@ function checkParameters(parameters: unknown): void {
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  const hasFields = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return hasFields ? (value as Record<string, unknown>) : {};
+  return isJsonObject(value) ? value : {};
 }
 
 function readInputs(given: readonly GivenInput[], network: Network): Tensor[] {

@@ -4,6 +4,7 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import { longNumber, parseExactly } from '../../shared/exact-json.js';
+import { isJsonObject } from '../../shared/json-object.js';
 import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
@@ -62,7 +63,7 @@ export function readPredictRequest(
  * @throws ScorelineError `input_missing`, `input_invalid`
  */
 export function readValues(value: unknown): Values {
-  if (!isMap(value)) throw malformed('input_missing', shown(value));
+  if (!isJsonObject(value)) throw malformed('input_missing', shown(value));
   const { instances, inputs, signature_name: signature = 'serving_default' } = value;
   if (signature !== 'serving_default') {
     throw new ScorelineError(
@@ -162,15 +163,11 @@ function unwrapped(value: unknown, declared: DeclaredTensor, depth = 0): unknown
 
 /** Whether a value is bytes as clients of V1 send them. */
 function isBytes(value: unknown): value is { b64: unknown } {
-  return isMap(value) && Object.keys(value).length === 1 && 'b64' in value;
+  return isJsonObject(value) && Object.keys(value).length === 1 && 'b64' in value;
 }
 
 function isNamed(value: unknown): value is Columns {
-  return isMap(value) && !isBytes(value);
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isJsonObject(value) && !isBytes(value);
 }
 
 function malformed(code: 'input_missing' | 'input_invalid', got: string): ScorelineError {

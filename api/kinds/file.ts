@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
+import { isJsonObject } from '../../shared/json-object.js';
 import { shown } from '../../shared/shown.js';
 import { encodeBytes } from '../../shared/tensors/tensors.js';
 import { decodeBase64 } from './base64.js';
@@ -31,7 +32,7 @@ export const file: InputKind = {
     if (typeof input === 'string') {
       return [{ name: 'file', value: decodeBase64(input, '"input"') }];
     }
-    const entries = isRecord(input) ? Object.entries(input) : [];
+    const entries = isJsonObject(input) ? Object.entries(input) : [];
     const [[name, value] = [undefined, undefined]] = entries;
     if (name === undefined || entries.length > 1) {
       throw new ScorelineError(
@@ -59,7 +60,3 @@ export const file: InputKind = {
     mediaTypes: ['application/octet-stream'],
   }),
 };
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { isJsonObject } from '../../shared/json-object.js';
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
 import { memoryLimitBytes } from '../../shared/process/memory-limit.js';
 import { countProcessors } from '../../shared/process/processors.js';
@@ -172,7 +173,7 @@ function imageForm(imagesMax: number): z.ZodType {
  */
 function imageEntries(input: unknown, imagesMax: number): [name: string, value: unknown][] {
   if (typeof input === 'string') return [['image', input]];
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+  if (!isJsonObject(input)) {
     throw new ScorelineError(
       'input_invalid',
       'Expected "input" to be {"<name>": "<base64 of an image>"}; got another type.',

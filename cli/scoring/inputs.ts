@@ -7,6 +7,7 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type InputName, readInputName } from '../../shared/input-name.js';
+import { isJsonObject } from '../../shared/json-object.js';
 import { shown } from '../../shared/shown.js';
 import { wrong } from '../faults.js';
 import { findFiles } from './files.js';
@@ -198,8 +199,7 @@ function isBlank(line: Buffer): boolean {
 function objectIn(line: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? (value as Record<string, unknown>) : undefined;
+    return isJsonObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

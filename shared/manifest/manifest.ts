@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { isInnerPath } from '../files/inner-path.js';
+import { isJsonObject } from '../json-object.js';
 import { isFloats } from '../tensors/network.js';
 import { embeddingSchema } from './embedding.js';
 import { checkExample, checkSamples, exampleSchema, samplesSchema } from './example.js';
@@ -404,7 +405,7 @@ function nameEngine(value: unknown, context: z.RefinementCtx): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const { engine: given, source } = value as { engine?: unknown; source?: unknown };
   const engine = given === 'python' ? given : 'onnx';
-  if (source === undefined ? engine !== 'python' : !isMapping(source)) return value;
+  if (source === undefined ? engine !== 'python' : !isJsonObject(source)) return value;
   if (source !== undefined && 'engine' in (source as object)) {
     const message = 'expected engine beside source, not in it';
     context.issues.push({
@@ -412,10 +413,6 @@ function nameEngine(value: unknown, context: z.RefinementCtx): unknown {
     });
   }
   return { ...value, source: { ...(source as object | undefined), engine } };
-}
-
-function isMapping(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Returns the places of the kinds that only programs can have. */

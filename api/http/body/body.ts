@@ -3,6 +3,7 @@
 import { parse as parseContentType } from 'content-type';
 import type { Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
+import { isJsonObject } from '../../../shared/json-object.js';
 import { shown } from '../../../shared/shown.js';
 import type { Call } from '../../call/call.js';
 import { withInputsAsWritten } from '../../json-text.js';
@@ -125,9 +126,7 @@ function hasBody({ headers }: Request): boolean {
 
 /** @throws ScorelineError `input_missing` when the value of a JSON body is not an object */
 export function asObject(value: unknown): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
+  if (isJsonObject(value)) return value;
   throw inputMissing(shown(value));
 }
 

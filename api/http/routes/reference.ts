@@ -2,6 +2,7 @@
 
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
+import { isJsonObject } from '../../../shared/json-object.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call/call.js';
@@ -106,5 +107,5 @@ export function addReferenceRoutes(
 /** Returns the first character of the value's JSON if it is a string or an object. */
 function openingOf(input: unknown): string | undefined {
   if (typeof input === 'string') return '"';
-  return typeof input === 'object' && input !== null && !Array.isArray(input) ? '{' : undefined;
+  return isJsonObject(input) ? '{' : undefined;
 }

@@ -1,6 +1,7 @@
 // `--set KEY=VALUE`: keys of the manifest that the user knows better than the guess, such as `output.pooling=cls`.
 
 import { parseYaml } from '../../../shared/files/parse-yaml.js';
+import { isJsonObject } from '../../../shared/json-object.js';
 import { wrong } from '../../faults.js';
 
 export type Section = Readonly<Record<string, unknown>>;
@@ -41,7 +42,7 @@ function readValue(key: string, text: string): unknown {
 /** Returns a section of the settings; an empty one if there is none. */
 export function sectionOf(settings: Settings, name: string): Section {
   const section = settings[name];
-  return isSection(section) ? section : {};
+  return isJsonObject(section) ? section : {};
 }
 
 /** Joins settings, of which the later ones prevail. Null stays, since it removes a key of the manifest. */
@@ -49,7 +50,7 @@ function join(earlier: Section, later: Section): Section {
   const joined: Record<string, unknown> = keep(earlier, later);
   for (const [key, value] of Object.entries(later)) {
     const before = joined[key];
-    joined[key] = isSection(before) && isSection(value) ? join(before, value) : value;
+    joined[key] = isJsonObject(before) && isJsonObject(value) ? join(before, value) : value;
   }
   return joined;
 }
@@ -60,7 +61,7 @@ export function merge(base: Section, settings: Section): Section {
   for (const [key, value] of Object.entries(settings)) {
     const before = merged[key];
     if (value === null) delete merged[key];
-    else if (isSection(value)) merged[key] = merge(isSection(before) ? before : {}, value);
+    else if (isJsonObject(value)) merged[key] = merge(isJsonObject(before) ? before : {}, value);
     else merged[key] = value;
   }
   return merged;
@@ -82,8 +83,4 @@ function isRuledOut(key: string, settings: Section): boolean {
 /** Whether settings of the input say which numbers the pixels become. */
 export function setsPixels(input: Section): boolean {
   return ['mean', 'std', 'scale', 'offset'].some((key) => (input[key] ?? null) !== null);
-}
-
-function isSection(value: unknown): value is Section {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
