@@ -44,6 +44,7 @@ import { makeScoreInference } from './routes/infer.js';
 import { addInferenceRoutes } from './routes/inference.js';
 import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
+import { ListsAndStreams } from './routes/lists-and-streams.js';
 import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { nothingHere } from './routes/nothing-here.js';
@@ -51,7 +52,6 @@ import { addPlaygroundRoutes } from './routes/playground.js';
 import { addPredictRoutes, makeScorePredict } from './routes/predict.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { addRepositoryRoutes } from './routes/repository.js';
-import { SeveralInputsRoutes } from './routes/several-inputs.js';
 import { addSignInRoute } from './routes/sign-in.js';
 import { addWebhookRoutes } from './routes/webhooks.js';
 import { watchRequest } from './watch.js';
@@ -98,7 +98,7 @@ export function makeApp(parts: {
     configuration.BODY_BYTES_MAX,
     configuration.INPUTS_PER_REQUEST_MAX,
   );
-  const severalInputs = new SeveralInputsRoutes({
+  const listsAndStreams = new ListsAndStreams({
     ...parts,
     inputsMax: configuration.INPUTS_PER_REQUEST_MAX,
     lineBytesMax: configuration.BODY_BYTES_MAX,
@@ -106,10 +106,10 @@ export function makeApp(parts: {
   });
   const tensorLimits = { jsonBytesMax: configuration.TENSOR_JSON_BYTES_MAX };
   const scores = {
-    native: makeScoreNative({ ...parts, severalInputs, readAny }),
+    native: makeScoreNative({ ...parts, listsAndStreams, readAny }),
     reference: makeScoreReference({ ...parts, readJson }),
     inference: makeScoreInference({ ...parts, ...tensorLimits, readBytes }),
-    predict: makeScorePredict({ ...parts, ...tensorLimits, readBytes, severalInputs }),
+    predict: makeScorePredict({ ...parts, ...tensorLimits, readBytes, listsAndStreams }),
   };
   /** Answers a request that has no answer yet: with its job, or with an error. */
   const answerLate = (thrown: unknown, response: Response) => {

@@ -11,7 +11,7 @@
 // 2. its caller has a slot, which the input keeps until its answer is taken. While the limits of the caller are used
 //    up, the request waits.
 // 3. admission has a permit. While it has none, the input waits until its deadline, in line with those of other requests
-//    (lines.ts).
+//    (entrance.ts).
 //
 // An input that waits for 2 or 3 until its deadline, or that of the request, fails with the refusal.
 //
@@ -33,7 +33,7 @@ import type { Call } from '../call/call.js';
 import type { Calls, PartOptions } from '../call/calls.js';
 import type { RawInput } from '../kinds/kind.js';
 import type { Scoring } from '../scoring.js';
-import { askAgainMs, Lines } from './lines.js';
+import { askAgainMs, Entrance } from './entrance.js';
 
 /** How long to wait before an input is sent again that the queue did not take. */
 const sendAgainMs = 500;
@@ -104,11 +104,11 @@ interface Parts {
 }
 
 export function makeSeveralInputs(parts: Parts) {
-  const lines = new Lines();
+  const entrance = new Entrance();
   return {
     /** Scores the inputs of a request, and then ends its call. */
     async score(call: Call, options: SeveralInputsOptions): Promise<SeveralInputsEnd> {
-      const run = new Run({ ...parts, lines }, call, options);
+      const run = new Run({ ...parts, entrance }, call, options);
       try {
         return await run.end();
       } finally {
@@ -119,7 +119,7 @@ export function makeSeveralInputs(parts: Parts) {
 }
 
 class Run {
-  readonly #parts: Parts & { readonly lines: Lines };
+  readonly #parts: Parts & { readonly entrance: Entrance };
   readonly #call: Call;
   readonly #options: SeveralInputsOptions;
   /** The name of its line. */
@@ -131,7 +131,11 @@ class Run {
   /** A fault of our own, in the scoring of one input. */
   #fault: { readonly thrown: unknown } | undefined;
 
-  constructor(parts: Parts & { readonly lines: Lines }, call: Call, options: SeveralInputsOptions) {
+  constructor(
+    parts: Parts & { readonly entrance: Entrance },
+    call: Call,
+    options: SeveralInputsOptions,
+  ) {
     this.#parts = parts;
     this.#call = call;
     this.#options = options;
@@ -205,7 +209,7 @@ class Run {
         held?.release();
         this.#inFlight--;
         for (const wake of [...this.#waiting]) wake();
-        this.#parts.lines.advance(this.#line);
+        this.#parts.entrance.advance(this.#line);
       });
   }
 
@@ -259,7 +263,7 @@ class Run {
 
   /** Opens the call of an input as soon as there is a permit, and at the latest when its deadline has passed. */
   async #open(options: PartOptions): Promise<Call> {
-    const { calls, lines } = this.#parts;
+    const { calls, entrance } = this.#parts;
     let refusal: unknown;
     const open = () => {
       if (refusal && hasPassed(options.deadlineAt)) throw refusal;
@@ -267,7 +271,7 @@ class Run {
     };
     // It has the permit of the request.
     if (this.#call.hasPermit) return open();
-    return lines.wait(this.#line, open, (thrown) => {
+    return entrance.wait(this.#line, open, (thrown) => {
       if (isFull(thrown) && !hasPassed(options.deadlineAt)) {
         refusal = thrown;
         return undefined;

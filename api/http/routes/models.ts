@@ -25,24 +25,24 @@ import { callerOf } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
 import { needs } from '../gate/needs.js';
 import { type Given, queryOf, readWish, withQuery } from '../parameters/parameters.js';
+import type { ListsAndStreams } from './lists-and-streams.js';
 import { addressesOf, addScoreRoute, type ScoreHandler, type ScoreRoute } from './score-route.js';
-import type { SeveralInputsRoutes } from './several-inputs.js';
 
-/** Scores the inputs of a request for the model of its call: one, or several (several-inputs.ts). */
+/** Scores the inputs of a request for the model of its call: one, or several (lists-and-streams.ts). */
 export function makeScoreNative(options: {
   kinds: InputKinds;
   scoring: Scoring;
-  severalInputs: SeveralInputsRoutes;
+  listsAndStreams: ListsAndStreams;
   readAny: ReadBody;
 }): ScoreHandler {
-  const { kinds, scoring, severalInputs, readAny } = options;
+  const { kinds, scoring, listsAndStreams, readAny } = options;
 
   /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
   const readAsked = async (call: Call, request: Request, response: Response): Promise<Asked> => {
     const { model } = call;
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
-    const { inputs, isList, given } = readBodyInputs(body, { kinds, severalInputs, model });
+    const { inputs, isList, given } = readBodyInputs(body, { kinds, listsAndStreams, model });
     const wish = readWish(withQuery(given, queryOf(request)), model);
     applyParameters(call, given);
     if (!isList && !wantsLines(request)) return { wish, inputs: inputs.map(({ read }) => read()) };
@@ -57,9 +57,9 @@ export function makeScoreNative(options: {
     const { model } = call;
     // Refuses a request to a model of tensors before its body is read.
     kindsOf(kinds, model);
-    if (call.isStream) return severalInputs.scoreStream(call, { request, response });
+    if (call.isStream) return listsAndStreams.scoreStream(call, { request, response });
     const { wish, inputs, list } = await readAsked(call, request, response);
-    if (list) return severalInputs.scoreList(call, list, { request, response });
+    if (list) return listsAndStreams.scoreList(call, list, { request, response });
     call.deferral?.writeAs({ route: 'native' });
     const [reply] = await scoring.score(call, inputs, wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
@@ -162,9 +162,9 @@ function readBodyInputs(
   body: Body,
   {
     kinds,
-    severalInputs,
+    listsAndStreams,
     model,
-  }: { kinds: InputKinds; severalInputs: SeveralInputsRoutes; model: Model },
+  }: { kinds: InputKinds; listsAndStreams: ListsAndStreams; model: Model },
 ): BodyInputs {
   const { input: kind } = kindsOf(kinds, model);
   const fromJson = (value: unknown): BodyInput => ({ read: () => readInput(kinds, model, value) });
@@ -178,7 +178,7 @@ function readBodyInputs(
     const given = asObject(body.value);
     if (given.inputs !== undefined) {
       const list = readList(given);
-      severalInputs.checkCount(list.length);
+      listsAndStreams.checkCount(list.length);
       return { inputs: list.map(fromJson), isList: true, given };
     }
     if (given.input === undefined) throw lacksInput(given);

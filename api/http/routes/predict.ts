@@ -27,19 +27,19 @@ import { needs } from '../gate/needs.js';
 import { nameOf } from '../parameters/model-name.js';
 import { readWish } from '../parameters/parameters.js';
 import { writeTiming } from './infer.js';
+import type { ListsAndStreams } from './lists-and-streams.js';
 import { nothingHere } from './nothing-here.js';
 import { addressesOf, addScoreRoute, type ScoreHandler, type ScoreRoute } from './score-route.js';
-import type { SeveralInputsRoutes } from './several-inputs.js';
 
 export function makeScorePredict(options: {
   kinds: InputKinds;
   scoring: Scoring;
-  severalInputs: Pick<SeveralInputsRoutes, 'checkCount'>;
+  listsAndStreams: Pick<ListsAndStreams, 'checkCount'>;
   readBytes: ReadBytes;
   rowsMax: number;
   jsonBytesMax: number;
 }): ScoreHandler {
-  const { kinds, scoring, severalInputs, readBytes, rowsMax, jsonBytesMax } = options;
+  const { kinds, scoring, listsAndStreams, readBytes, rowsMax, jsonBytesMax } = options;
 
   /** Reads a body of JSON, whatever its declared type, as the servers of V1 do. */
   const readText = async (call: Call, request: Request, response: Response): Promise<string> => {
@@ -71,7 +71,7 @@ export function makeScorePredict(options: {
     const parsed = parseGiven(text, expectedJson);
     const isJson = model.manifest.input.kind === 'json';
     const instances = readInstances(isJson ? withInputsAsWritten(text, parsed) : parsed, model);
-    severalInputs.checkCount(instances.length);
+    listsAndStreams.checkCount(instances.length);
     const inputs = instances.map((instance) => readInput(kinds, model, instance));
     call.assign(model, inputs.length);
     call.deferral?.writeAs({ route: 'predict', outputs: [], isColumnar: false });

@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { askAgainMs, Lines } from '../../api/several-inputs/lines.js';
+import { askAgainMs, Entrance } from '../../api/several-inputs/entrance.js';
 
-/** Makes lines for a room of some places. What does not fit is refused until it gives up. */
+/** Makes the entrance of a room of some places. What does not fit is refused until it gives up. */
 function makeRoom(places: number) {
-  const lines = new Lines();
+  const entrance = new Entrance();
   const room = { places, tried: 0 };
   const full = new Error('full');
   const enter = (name: string) => () => {
@@ -13,10 +13,10 @@ function makeRoom(places: number) {
     return name;
   };
   const wait = (line: string, name: string, hasGivenUp = () => false) =>
-    lines.wait(line, enter(name), (thrown) => (hasGivenUp() ? thrown : undefined));
+    entrance.wait(line, enter(name), (thrown) => (hasGivenUp() ? thrown : undefined));
   const leave = (line: string) => {
     room.places++;
-    lines.advance(line);
+    entrance.advance(line);
   };
   return { room, wait, leave, full };
 }

@@ -58,7 +58,7 @@ interface Exchange {
   readonly response: Response;
 }
 
-export class SeveralInputsRoutes {
+export class ListsAndStreams {
   readonly #options: Options;
 
   constructor(options: Options) {

@@ -1,6 +1,6 @@
-// Lines in which the inputs of requests with several inputs wait for room, one for each model and priority. The first in line
-// is let in first, and a request has one input in it. So requests take turns, however many inputs each has and however
-// fast each asks again.
+// The entrance: lines in which the inputs of requests with several inputs wait for room, one for each model and priority.
+// The first in line is let in first, and a request has one input in it. So requests take turns, however many inputs each
+// has and however fast each asks again.
 
 /** How long to wait for room before asking again. */
 export const askAgainMs = 50;
@@ -10,7 +10,7 @@ interface Waiting {
   try(): boolean;
 }
 
-export class Lines {
+export class Entrance {
   readonly #lines = new Map<string, Set<Waiting>>();
   #timer: NodeJS.Timeout | undefined;
 
