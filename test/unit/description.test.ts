@@ -82,7 +82,8 @@ group('the document', () => {
       ...['client_closed', 'method_not_allowed'],
       // They end a start or a command.
       ...['configuration_invalid', 'redis_unusable', 'manifest_invalid', 'model_file_missing'],
-      ...['model_file_wrong', 'memory_insufficient', 'provider_unavailable', 'download_failed'],
+      ...['model_file_wrong', 'memory_insufficient', 'provider_unavailable'],
+      ...['download_failed', 'environment_failed'],
     ];
     const all = [
       ...codesOf(make(['keys', 'oidc'], { HTTPS_ONLY: true })),

@@ -9,12 +9,15 @@ test.each([
   const sent = Buffer.alloc(bytes, 'abcdefg');
   const pieces = new Pieces();
   let at = 0;
+  let isCounted = true;
   for (let count = 0; at < bytes; count++) {
     const piece = Buffer.from(sent.subarray(at, at + lengthAt(count)));
     pieces.add(piece);
     at += piece.length;
-    expect(pieces.bytes).toBe(at);
+    // An expectation for each byte would take most of the test's time.
+    isCounted &&= pieces.bytes === at;
   }
+  expect(isCounted).toBe(true);
   expect(pieces.take().equals(sent)).toBe(true);
   expect([pieces.bytes, pieces.take().length]).toEqual([0, 0]);
 });
