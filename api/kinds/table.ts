@@ -3,6 +3,7 @@
 
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { isJsonObject } from '../../shared/json-object.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import {
   type Block,
@@ -35,7 +36,7 @@ export const table: InputKind = {
 
   fromJson(input, model) {
     if (Array.isArray(input)) throw severalRows(input);
-    if (typeof input !== 'object' || input === null) {
+    if (!isJsonObject(input)) {
       throw new ScorelineError(
         'input_invalid',
         `Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got ${shown(input)}.`,

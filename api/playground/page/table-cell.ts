@@ -14,7 +14,7 @@ export type Checked =
 export function checkCell(column: Column, typed: string): Checked {
   return column.datatype === 'number'
     ? checkNumber(column, typed.trim())
-    : checkText(column, typed);
+    : checkCategory(column, typed, typed);
 }
 
 function checkNumber(column: Column, typed: string): Checked {
@@ -29,10 +29,6 @@ function checkNumber(column: Column, typed: string): Checked {
     return { fault: `Expected a number that is not rounded; ${typed} would be ${value}` };
   }
   return checkCategory(column, value, typed);
-}
-
-function checkText(column: Column, typed: string): Checked {
-  return checkCategory(column, typed, typed);
 }
 
 function checkCategory(column: Column, value: string | number, typed: string): Checked {
