@@ -196,7 +196,11 @@ function describeModel(
   };
 }
 
-export const modelReadySchema = z.object({ name: z.string(), ready: z.boolean() });
+export const modelReadySchema = z.object({
+  name: z.string(),
+  ready: z.boolean(),
+  reason: z.string().optional().describe('Why it is not ready, as a code if it cannot be loaded.'),
+});
 
 export function isModelReady(
   context: Context,

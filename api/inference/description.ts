@@ -9,7 +9,7 @@ import type { Datatype } from '../../shared/tensors/tensors.js';
 import { type Caller, catalogueOf } from '../access/caller.js';
 import type { Readiness } from '../readiness.js';
 import type { Duration, Statistics } from '../statistics.js';
-import type { Rollout } from '../versions/rollout.js';
+import type { Rollout, Waiting } from '../versions/rollout.js';
 import { networkOf } from './infer-request.js';
 import { writeServed, writeSignature, writeWaiting } from './serving.js';
 
@@ -79,14 +79,14 @@ export function makeDescription(options: {
     },
 
     /** @throws ScorelineError `model_not_found` */
-    async isReady(caller: Caller, asked: ModelName): Promise<{ name: string; ready: boolean }> {
+    async isReady(caller: Caller, asked: ModelName): Promise<Ready> {
       const model = find(caller, asked);
-      const missing = await readiness.missing([model]);
-      return { name: model.name, ready: missing?.length === 0 };
+      const { waiting } = rollout;
+      return readyOf(model, await readiness.missing([model]), waiting);
     },
 
     /**
-     * As TensorFlow Serving says it, and KServe in the fields `name` and `ready`. The version that answers is the first.
+     * As TensorFlow Serving says it, and KServe in the fields that isReady() has. The version that answers is the first.
      * @throws ScorelineError `model_not_found`
      */
     async statusOf(caller: Caller, asked: ModelName) {
@@ -94,16 +94,23 @@ export function makeDescription(options: {
       const isAsked = ({ name, version }: { name: string; version?: string | undefined }) =>
         name === model.name && (asked.version === undefined || version === asked.version);
       const { models } = catalogueOf(caller, registry);
-      const others = models.filter((each) => each !== model && isAsked(each));
+      const served = [model, ...models.filter((each) => each !== model && isAsked(each))];
       const { waiting } = rollout;
-      const served = [model, ...others];
       const missing = await readiness.missing(served);
+      const broken = new Map(
+        served.map((each) => [
+          each,
+          missing?.includes(each) ? failureOf(each, waiting) : undefined,
+        ]),
+      );
+      const failures = [...broken.values()];
       return {
-        name: model.name,
-        ready: missing !== undefined && !missing.includes(model),
+        ...readyOf(model, missing, waiting),
         model_version_status: [
-          ...served.map((each) => writeServed(each, missing?.includes(each))),
-          ...waiting.filter(isAsked).map(writeWaiting),
+          ...[...broken].map(([each, failure]) =>
+            failure ? writeWaiting(failure) : writeServed(each, missing?.includes(each)),
+          ),
+          ...waiting.filter((each) => isAsked(each) && !failures.includes(each)).map(writeWaiting),
         ],
       };
     },
@@ -117,12 +124,7 @@ export function makeDescription(options: {
       const { waiting } = rollout;
       const missing = await readiness.missing(models);
       // One that is served although no worker can load it is among those that wait, with the reason.
-      const isBroken = (model: Model) =>
-        missing?.includes(model) &&
-        waiting.some(
-          ({ name, version, state }) =>
-            state === 'failed' && name === model.name && version === model.version,
-        );
+      const isBroken = (model: Model) => missing?.includes(model) && failureOf(model, waiting);
       const listed = models.filter((model) => !isBroken(model));
       const entries = [
         ...listed.map((model) => ({
@@ -160,6 +162,34 @@ export function makeDescription(options: {
 
 function show(value: DeclaredTensor) {
   return { ...value, shape: openShape(value) };
+}
+
+/** Returns why no worker can load a model. */
+function failureOf(model: Model, waiting: readonly Waiting[]): Waiting | undefined {
+  return waiting.find(
+    ({ name, version, state }) =>
+      state === 'failed' && name === model.name && version === model.version,
+  );
+}
+
+interface Ready {
+  readonly name: string;
+  readonly ready: boolean;
+  /** Why not. */
+  readonly reason?: string | undefined;
+}
+
+/** @param missing which of the models have no worker; undefined without Redis */
+function readyOf(
+  model: Model,
+  missing: readonly Model[] | undefined,
+  waiting: readonly Waiting[],
+): Ready {
+  const { name } = model;
+  const isMissing = missing?.includes(model);
+  if (isMissing === false) return { name, ready: true };
+  const reason = failureOf(model, waiting)?.code ?? stateOf(isMissing).reason;
+  return { name, ready: false, reason };
 }
 
 function stateOf(isMissing: boolean | undefined): { state: string; reason: string } {

@@ -170,7 +170,9 @@ function leftOutOf(input: PlanInput, models: readonly Model[]): readonly LeftOut
   const { wanted, leftOut, unloaded, faultOf, isReady } = input;
   const failed = wanted.flatMap(({ name, version, queue }) => {
     const fault = unloaded.has(name) || isReady(queue) ? undefined : faultOf(queue);
-    return fault ? [{ name, version, error: loadFailed(name, fault), isWaiting: true }] : [];
+    if (!fault) return [];
+    const error = loadFailed(name, fault);
+    return [{ name, version, error, fault: fault.code, isWaiting: true }];
   });
   const out = [...unloaded].map((name) => ({ name, error: unloadedModel(name), isWaiting: true }));
   const isMissing = ({ name }: { name: string }) =>

@@ -14,6 +14,8 @@ export interface LeftOut {
   readonly error: ScorelineError;
   /** Whether only its traffic.yaml is wrong. Its versions can be served. */
   readonly isTraffic?: boolean | undefined;
+  /** The code of the reason why no worker can load it. */
+  readonly fault?: string | undefined;
   /** Whether it can be read, and waits for a worker or an order. */
   readonly isWaiting?: boolean | undefined;
 }

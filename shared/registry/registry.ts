@@ -190,11 +190,11 @@ function findIn(
   return findModel(models, name, version);
 }
 
-function notServed({ name, error }: LeftOut): ScorelineError {
+function notServed({ name, error, fault }: LeftOut): ScorelineError {
   if (error.code === 'model_not_found') return error;
   const detail =
     error.code === 'model_load_failed'
-      ? `No worker can load the model "${name}". The log of the workers says what is wrong.`
+      ? `No worker can load the model "${name}"${fault === undefined ? '' : ` (${fault})`}. The log of the workers says what is wrong.`
       : `The model "${name}" is not served, because of an error when it was read (${error.code}). The log of the API says what is wrong.`;
   return new ScorelineError('model_load_failed', detail, { unservedModel: name });
 }

@@ -253,6 +253,10 @@ def predict(texts):
         await expect
           .poll(codes, { timeout: 60_000 })
           .toEqual([['environment_failed', 'The Python environment of a model could not be made']]);
+        expect(await get(`${service.url}/v1/models/unmade`)).toMatchObject({
+          status: 503,
+          body: { ready: false, reason: 'environment_failed' },
+        });
         const setup = 'import setuptools; setuptools.setup(name="own", py_modules=[])';
         mkdirSync(path.join(directory, 'unmade/own'));
         writeFileSync(path.join(directory, 'unmade/own/setup.py'), setup);

@@ -126,14 +126,14 @@ test('a model that is left out cannot be found, and the error says why without i
   expect(registry.find('b')).toBe(b);
 });
 
-test('a model that no worker can load is not found either, and the error says so without the reason', () => {
+test('a model that no worker can load is not found either, and the error says so with the code of the reason', () => {
   const error = new ScorelineError('model_load_failed', 'half: model_file_wrong: /secret/half: …');
   const { code, message } = errorOf(() =>
-    makeRegistry([b], [{ name: 'half', error }]).find('half'),
+    makeRegistry([b], [{ name: 'half', error, fault: 'model_file_wrong' }]).find('half'),
   );
   expect(code).toBe('model_load_failed');
   expect(message).toBe(
-    'No worker can load the model "half". The log of the workers says what is wrong.',
+    'No worker can load the model "half" (model_file_wrong). The log of the workers says what is wrong.',
   );
 });
 
