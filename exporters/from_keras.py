@@ -138,7 +138,10 @@ def freeze(function):
     try:
         return convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
     except Exception as error:  # TensorFlow raises ValueError, and its own errors
-        fail(f"expected a network whose answers change none of its variables, as random layers do; {reason(error)}. {OTHERWISE}")
+        fail(
+            "expected a network whose answers change none of its variables, as random layers do. If Keras has made this SavedModel, export the "
+            f"file of model.save(FILE.keras) instead: Keras keeps layers such as RandomFlip at work in a SavedModel; {reason(error)}. {OTHERWISE}"
+        )
 
 
 def feeds_of(network, values):
