@@ -5,6 +5,13 @@ import { scoresExampleOf } from '../shared/manifest/example.js';
 import type { Manifest } from '../shared/manifest/manifest.js';
 import { sampleRow } from '../shared/manifest/table.js';
 import type { Model } from '../shared/registry/models.js';
+import { localAddress } from './local-address.js';
+
+/** Says how a model that is now in the folder of models is served and asked. */
+export function sayHowToAsk(model: Model, say: (line: string) => void): void {
+  say('npm start serves it, and a service that runs takes it within seconds. Ask it with:');
+  say(curlLine(localAddress, model));
+}
 
 /** Returns a command for a shell. `address` is the URL of the service. */
 export function curlLine(address: string, model: Model): string {

@@ -17,9 +17,8 @@ import { nameExpected, namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
-import { curlLine } from './curl-line.js';
+import { sayHowToAsk } from './curl-line.js';
 import { misused, wrong } from './faults.js';
-import { localAddress } from './local-address.js';
 import { checkModel } from './models/check.js';
 import { modelIn } from './models/copy.js';
 import { pull } from './models/pull.js';
@@ -66,7 +65,8 @@ async function main(wishes: Wishes): Promise<void> {
   await writeFolder(base, { name, folder, description: describe(file, entries), entries, graph });
   const model = modelIn(directory, name);
   await checkModel(model, say);
-  say(`It is in ${folder}. npm start serves it; ask it with:\n  ${curlLine(localAddress, model)}`);
+  say(`It is in ${folder}.`);
+  sayHowToAsk(model, say);
 }
 
 function readWishes(): Wishes {

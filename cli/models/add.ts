@@ -31,9 +31,8 @@ import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';
 import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
-import { curlLine } from '../curl-line.js';
+import { sayHowToAsk } from '../curl-line.js';
 import { misused, wrongFile } from '../faults.js';
-import { localAddress } from '../local-address.js';
 import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
@@ -103,8 +102,8 @@ export async function addModel(
     await writeManifest(draft, { directory, folder, wishes, say });
     const model = modelIn(directory, wishes.name);
     await checkModel(model, say);
-    say(`\n${manifestFile({ folder })} is yours to edit. Serve it with npm start, and ask:`);
-    say(curlLine(localAddress, model));
+    say(`\n${manifestFile({ folder })} is yours to edit.`);
+    sayHowToAsk(model, say);
   } catch (thrown) {
     rmSync(folder, { recursive: true, force: true });
     throw thrown;
