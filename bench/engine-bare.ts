@@ -7,8 +7,8 @@ import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { whenParentIsGone } from '../shared/process/parent.js';
 import { readModels } from '../shared/registry/models.js';
-import { makeAdapter } from '../worker/batch/adapter.js';
-import { sampleInputs, textInputs } from '../worker/batch/sample.js';
+import { makeAdapter } from '../worker/batch/inputs/adapter.js';
+import { sampleInputs, textInputs } from '../worker/batch/inputs/sample.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 import { readQuestions } from './questions.js';
 

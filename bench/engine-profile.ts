@@ -7,7 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { countCores } from '../shared/process/processors.js';
 import type { Model } from '../shared/registry/models.js';
 import type { Tensor as WireTensor } from '../shared/tensors/tensors.js';
-import { feedsOf } from '../worker/batch/feeds.js';
+import { feedsOf } from '../worker/batch/inputs/feeds.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 
 /** A run of one node of the network. */

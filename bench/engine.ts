@@ -9,7 +9,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import process from 'node:process';
 import { type Model, readModels } from '../shared/registry/models.js';
-import { sampleInputs } from '../worker/batch/sample.js';
+import { sampleInputs } from '../worker/batch/inputs/sample.js';
 import { makeFeeder } from './feeder.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { declareNetwork } from '../worker/batch/declared.js';
+import { declareNetwork } from '../worker/batch/network/declared.js';
 import type { Values } from '../worker/engine/engine.js';
 import type { Case } from './cases.js';
 

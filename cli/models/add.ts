@@ -21,11 +21,11 @@ import { inputSchema, nameExpected, namePattern } from '../../shared/manifest/ma
 import { makeLogger } from '../../shared/process/log.js';
 import { isFloats } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { withEmbedding } from '../../worker/batch/embedding.js';
-import { sampleInputs } from '../../worker/batch/sample.js';
+import { sampleInputs } from '../../worker/batch/inputs/sample.js';
+import { withEmbedding } from '../../worker/batch/network/embedding.js';
+import { openTokenizer, UnfitTokenizer } from '../../worker/batch/network/tokenizer.js';
+import { withTokens } from '../../worker/batch/network/tokens.js';
 import { loadScorer } from '../../worker/batch/scorer.js';
-import { openTokenizer, UnfitTokenizer } from '../../worker/batch/tokenizer.js';
-import { withTokens } from '../../worker/batch/tokens.js';
 import type { Engine, TensorValue, Values } from '../../worker/engine/engine.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';

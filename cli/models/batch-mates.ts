@@ -10,7 +10,7 @@ import type { Column } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import { eachScore } from '../../shared/tensors/scores.js';
 import { numberArrays, type Tensor, toFloats } from '../../shared/tensors/tensors.js';
-import { sampleInputs } from '../../worker/batch/sample.js';
+import { sampleInputs } from '../../worker/batch/inputs/sample.js';
 import type { LoadedScorer } from '../../worker/batch/scorer.js';
 import { wrongFile } from '../faults.js';
 

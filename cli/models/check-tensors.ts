@@ -7,7 +7,7 @@ import type { DeclaredTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { showShape, showValue } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import { exampleInputs } from '../../worker/batch/sample.js';
+import { exampleInputs } from '../../worker/batch/inputs/sample.js';
 import type { Scorer } from '../../worker/batch/scorer.js';
 import { wrongFile } from '../faults.js';
 

@@ -16,7 +16,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
 import { showValue } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { declareNetwork } from '../../worker/batch/declared.js';
+import { declareNetwork } from '../../worker/batch/network/declared.js';
 import { openScorer, type Scorer, type ScorerItem } from '../../worker/batch/scorer.js';
 import { verifyFiles } from '../../worker/files/verification.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';

@@ -2,7 +2,7 @@
 
 import type { Model } from '../../shared/registry/models.js';
 import { isOpen } from '../../shared/tensors/network.js';
-import { exampleOrSample } from '../../worker/batch/sample.js';
+import { exampleOrSample } from '../../worker/batch/inputs/sample.js';
 import type { LoadedScorer } from '../../worker/batch/scorer.js';
 
 const runs = 5;

@@ -2,7 +2,7 @@
 // leaves to flags, and each guess has its reason.
 
 import { isFloats, isOpen } from '../../shared/tensors/network.js';
-import { takesTokens } from '../../worker/batch/tokens.js';
+import { takesTokens } from '../../worker/batch/network/tokens.js';
 import type { TensorValue, Values } from '../../worker/engine/engine.js';
 import { type Fault, guessAnswer, isRow } from './adding/answer-guess.js';
 import type { Companions } from './adding/companions.js';

@@ -18,7 +18,7 @@ import {
 } from '../../shared/manifest/example.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import { exampleInputs, exampleOrSample } from '../../worker/batch/sample.js';
+import { exampleInputs, exampleOrSample } from '../../worker/batch/inputs/sample.js';
 import { wrong } from '../faults.js';
 import { type CommandInput, describe, kindOfInputs, openInputs } from '../scoring/inputs.js';
 

@@ -2,7 +2,7 @@
 // otherwise, and fail.
 
 import type { Model } from '../../shared/registry/models.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';
 import { wrongFile } from '../faults.js';
 

@@ -14,7 +14,7 @@ import { describedBytes, versionPattern } from '../../shared/manifest/manifest.j
 import { makeLogger } from '../../shared/process/log.js';
 import { filesOf } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
-import { feedsOf } from '../../worker/batch/feeds.js';
+import { feedsOf } from '../../worker/batch/inputs/feeds.js';
 import { openScorer, type WarmScorer } from '../../worker/batch/scorer.js';
 import type { TensorValue } from '../../worker/engine/engine.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';

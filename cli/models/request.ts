@@ -6,7 +6,7 @@ import { toJson } from '../../api/inference/json-tensor.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { sampleRow } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
-import { exampleOrSample } from '../../worker/batch/sample.js';
+import { exampleOrSample } from '../../worker/batch/inputs/sample.js';
 import { mediaTypeOf } from '../curl-line.js';
 import { wrong } from '../faults.js';
 

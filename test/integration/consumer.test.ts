@@ -10,7 +10,7 @@ import { connectConsumer, type Redis, waitUntilReady } from '../../shared/redis/
 import { encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Reply } from '../../shared/wire/reply.js';
 import { parseMetrics } from '../../top/exposition.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';
 import { EngineEnded } from '../../worker/engine/engine.js';
 import type { ItemEvents } from '../../worker/events.js';

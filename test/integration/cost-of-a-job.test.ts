@@ -17,7 +17,7 @@ import { connectConsumer, waitUntilReady } from '../../shared/redis/redis.js';
 import { makeRankedOutputs } from '../../shared/tensors/scores.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Priority } from '../../shared/wire/priority.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';
 import { makeQueue } from '../../worker/queue/redis-queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';

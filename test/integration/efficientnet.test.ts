@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { pixelInputs } from '../../worker/batch/sample.js';
+import { pixelInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import {
   difference,

@@ -8,7 +8,7 @@ import { checkModel } from '../../cli/models/check.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
 import { toFloats } from '../../shared/tensors/tensors.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { addEmbeddingModel } from '../embedding-model.js';
 import { readModel } from '../harness.js';

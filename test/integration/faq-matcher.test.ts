@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { normaliseText } from '../../api/kinds/normalise.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import { readModel, root } from '../harness.js';
 

@@ -9,7 +9,7 @@ import { makeLogger } from '../../shared/process/log.js';
 import { filesOf, type ModelFile } from '../../shared/registry/files.js';
 import { findModel, type Model, readModels } from '../../shared/registry/models.js';
 import { isKnown, mapScores } from '../../shared/tensors/scores.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { deliver } from '../../worker/files/delivery.js';
 import { differenceOf } from '../../worker/files/verification.js';

@@ -10,7 +10,7 @@ import { numbersOf } from '../../api/inference/json-tensor.js';
 import { makeImageKind } from '../../api/kinds/image.js';
 import { imageTensor } from '../../shared/manifest/image-input.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import { makeAdapter } from '../../worker/batch/adapter.js';
+import { makeAdapter } from '../../worker/batch/inputs/adapter.js';
 import { root } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { difference } from './photographs.js';

@@ -12,7 +12,7 @@ import { connectConsumer, type Redis, waitUntilReady } from '../../shared/redis/
 import { makeRankedOutputs } from '../../shared/tensors/scores.js';
 import { decodeStrings } from '../../shared/tensors/tensors.js';
 import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';
 import { makeQueue } from '../../worker/queue/redis-queue.js';

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { makeCells } from '../../worker/quarantine/cells.js';
 import { type Cell, loadLimit, makeQuarantine } from '../../worker/quarantine/quarantine.js';

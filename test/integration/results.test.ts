@@ -11,7 +11,7 @@ import { makeKeys } from '../../shared/redis/keys.js';
 import { makeRankedOutputs } from '../../shared/tensors/scores.js';
 import type { Item } from '../../shared/wire/job.js';
 import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { makeResults as makeWorkerResults } from '../../worker/queue/results.js';
 import { openRedisForAll, waitUntil } from '../harness.js';
 

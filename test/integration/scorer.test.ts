@@ -11,7 +11,7 @@ import {
   type Tensor,
   toFloats,
 } from '../../shared/tensors/tensors.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
 import {
   bigints,

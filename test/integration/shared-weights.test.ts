@@ -10,7 +10,7 @@ import { makeLogger } from '../../shared/process/log.js';
 import { missingFile } from '../../shared/registry/files.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
-import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
+import { exampleInputs, sampleInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer, type WarmScorer } from '../../worker/batch/scorer.js';
 import { makeFolder, makeSampleModel } from '../unit/sample-model.js';
 

@@ -16,7 +16,7 @@ import { encodeJob } from '../../shared/wire/job.js';
 import type { Reply } from '../../shared/wire/reply.js';
 import { wireVersion } from '../../shared/wire/version.js';
 import { parseMetrics, type Sample } from '../../top/exposition.js';
-import { textInputs } from '../../worker/batch/sample.js';
+import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { addCounter, counterName, countFor, hangsForever } from '../failures/counter.js';
 import {
   ask as askHttp,

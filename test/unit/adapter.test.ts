@@ -9,8 +9,8 @@ import {
   type Tensor,
   toFloats,
 } from '../../shared/tensors/tensors.js';
-import { makeAdapter } from '../../worker/batch/adapter.js';
-import { sampleInputs } from '../../worker/batch/sample.js';
+import { makeAdapter } from '../../worker/batch/inputs/adapter.js';
+import { sampleInputs } from '../../worker/batch/inputs/sample.js';
 import type { TensorValue } from '../../worker/engine/engine.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 

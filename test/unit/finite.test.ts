@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { embeddingName } from '../../shared/manifest/embedding.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import { isFiniteAnswer } from '../../worker/batch/finite.js';
+import { isFiniteAnswer } from '../../worker/batch/outputs/finite.js';
 
 const floats = (name: string, ...numbers: number[]): Tensor => ({
   name,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { manifestSchema } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import type { Model } from '../../shared/registry/models.js';
-import { openPython } from '../../worker/batch/python.js';
+import { openPython } from '../../worker/batch/network/python.js';
 import { makeSampleModel, sampleManifest } from './sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });

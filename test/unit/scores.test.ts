@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mapScores } from '../../shared/tensors/scores.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import { checkScores, makeRank } from '../../worker/batch/rank.js';
+import { checkScores, makeRank } from '../../worker/batch/outputs/rank.js';
 import { errorOf } from './sample-model.js';
 
 describe('the scores of a batch', () => {

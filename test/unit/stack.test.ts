@@ -9,8 +9,8 @@ import {
   encodeStrings,
   type Tensor,
 } from '../../shared/tensors/tensors.js';
-import { split } from '../../worker/batch/split.js';
-import { shapeKey, stack } from '../../worker/batch/stack.js';
+import { shapeKey, stack } from '../../worker/batch/inputs/stack.js';
+import { split } from '../../worker/batch/outputs/split.js';
 import { errorOf } from './sample-model.js';
 
 const innerShape = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 });

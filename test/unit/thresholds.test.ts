@@ -3,8 +3,8 @@ import { readHeads } from '../../shared/manifest/heads.js';
 import { readLabels } from '../../shared/manifest/labels.js';
 import { manifestSchema } from '../../shared/manifest/manifest.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { makeRank } from '../../worker/batch/rank.js';
-import { findScores } from '../../worker/batch/score-output.js';
+import { makeRank } from '../../worker/batch/outputs/rank.js';
+import { findScores } from '../../worker/batch/outputs/score-output.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
 
 type Options = Parameters<typeof makeRank>[0];

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { openTokenizer, type TextTokenizer } from '../../worker/batch/tokenizer.js';
+import { openTokenizer, type TextTokenizer } from '../../worker/batch/network/tokenizer.js';
 import { root } from '../harness.js';
 import { makeFolder } from './sample-model.js';
 

@@ -14,15 +14,15 @@ import {
   type Values,
 } from '../engine/engine.js';
 import { threadsOfCopies } from '../engine/instances.js';
-import { judgeScores } from './activation.js';
-import { makeAdapter } from './adapter.js';
-import { checkDeclared } from './declared.js';
-import { isFiniteAnswer } from './finite.js';
-import { openModelEngine } from './model-engine.js';
-import type { Adapter } from './network.js';
-import { makeOutputs, type Outputs } from './outputs.js';
+import { makeAdapter } from './inputs/adapter.js';
+import { exampleOrSample, isMadeUp, readFileExample } from './inputs/sample.js';
+import { checkDeclared } from './network/declared.js';
+import { openModelEngine } from './network/model-engine.js';
+import type { Adapter } from './network/network.js';
+import { judgeScores } from './outputs/activation.js';
+import { isFiniteAnswer } from './outputs/finite.js';
+import { makeOutputs, type Outputs } from './outputs/outputs.js';
 import { notFinite, refusalOr } from './refusal.js';
-import { exampleOrSample, isMadeUp, readFileExample } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 

@@ -19,7 +19,7 @@ import {
 } from '../../shared/wire/job.js';
 import { type Priority, priorities } from '../../shared/wire/priority.js';
 import { type Batcher, makeBatcher } from '../batch/batcher.js';
-import { shapeKey } from '../batch/stack.js';
+import { shapeKey } from '../batch/inputs/stack.js';
 import { bulkEvery } from '../batch/turns.js';
 import { NoCell, type Quarantine } from '../quarantine/quarantine.js';
 import { type Answering, type HeldItem, runBatch } from './answering.js';

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { isFloats } from '../../../shared/tensors/network.js';
-import { declareNetwork } from '../../../worker/batch/declared.js';
+import { declareNetwork } from '../../../worker/batch/network/declared.js';
 import type { Values } from '../../../worker/engine/engine.js';
 import type { Guess } from '../guess.js';
 import { merge, type Section, type Settings, sectionOf, setsPixels } from './settings.js';

@@ -1,6 +1,6 @@
 // Joins the tensors of several items into one batch, along the first dimension.
 
-import type { Tensor } from '../../shared/tensors/tensors.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
 
 /**
  * Stacks tensors of the same datatype and inner shape. The result has the first one's name and

@@ -1,10 +1,10 @@
 // Whether an answer consists of finite numbers. The warm-up asks: a model that answers its own example with others
 // is broken.
 
-import { embeddingName } from '../../shared/manifest/embedding.js';
-import type { Manifest } from '../../shared/manifest/manifest.js';
-import { isFloats } from '../../shared/tensors/network.js';
-import { type Tensor, toNumbers } from '../../shared/tensors/tensors.js';
+import { embeddingName } from '../../../shared/manifest/embedding.js';
+import type { Manifest } from '../../../shared/manifest/manifest.js';
+import { isFloats } from '../../../shared/tensors/network.js';
+import { type Tensor, toNumbers } from '../../../shared/tensors/tensors.js';
 
 /** @param share the outputs for an item; undefined if one of its scores is not finite */
 export function isFiniteAnswer(

@@ -1,11 +1,11 @@
 // Ranks the scores of a batch. Rankings and classifications are both scores over a list of classes.
 // Only the best classes travel; the API turns them into an answer.
 
-import { ScorelineError } from '../../shared/errors.js';
-import type { ScoresOutput } from '../../shared/manifest/output.js';
-import { makeRankedOutputs } from '../../shared/tensors/scores.js';
-import { countElements, type Tensor } from '../../shared/tensors/tensors.js';
-import { stack } from './stack.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { ScoresOutput } from '../../../shared/manifest/output.js';
+import { makeRankedOutputs } from '../../../shared/tensors/scores.js';
+import { countElements, type Tensor } from '../../../shared/tensors/tensors.js';
+import { stack } from '../inputs/stack.js';
 
 /** A loop, because `every` takes ten times as long: 2 µs for the classes of the FAQ matcher. */
 function areNumbers(row: Float32Array): boolean {

@@ -1,12 +1,12 @@
 // Finds the outputs of a network that a manifest speaks of.
 
-import { ScorelineError } from '../../shared/errors.js';
-import type { Label } from '../../shared/manifest/labels.js';
-import type { Scores } from '../../shared/manifest/output.js';
-import { isFloats, showName } from '../../shared/tensors/network.js';
-import { countElements } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
-import { listValues, takesInner } from './network.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { Label } from '../../../shared/manifest/labels.js';
+import type { Scores } from '../../../shared/manifest/output.js';
+import { isFloats, showName } from '../../../shared/tensors/network.js';
+import { countElements } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
+import { listValues, takesInner } from '../network/network.js';
 
 /** Something that scores classes, or answers with a number, and its place in the manifest. */
 export interface Place {

@@ -3,9 +3,9 @@
 //
 // All texts of a batch are padded to the longest, so texts of every length share a run.
 
-import { isOpen } from '../../shared/tensors/network.js';
-import { decodeStrings, encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
-import type { Engine, TensorValue } from '../engine/engine.js';
+import { isOpen } from '../../../shared/tensors/network.js';
+import { decodeStrings, encodeStrings, type Tensor } from '../../../shared/tensors/tensors.js';
+import type { Engine, TensorValue } from '../../engine/engine.js';
 import { UnfitNetwork } from './network.js';
 import type { TextTokenizer, Tokens } from './tokenizer.js';
 

@@ -1,14 +1,14 @@
 // Chooses the outputs that a batch must compute, and gives each item its share of them.
 
-import { ScorelineError } from '../../shared/errors.js';
-import type { DeclaredTensor } from '../../shared/manifest/network.js';
-import type { Model } from '../../shared/registry/models.js';
-import { showName } from '../../shared/tensors/network.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { OutputWish } from '../../shared/wire/job.js';
-import type { TensorValue } from '../engine/engine.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { DeclaredTensor } from '../../../shared/manifest/network.js';
+import type { Model } from '../../../shared/registry/models.js';
+import { showName } from '../../../shared/tensors/network.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { OutputWish } from '../../../shared/wire/job.js';
+import type { TensorValue } from '../../engine/engine.js';
+import { listValues } from '../network/network.js';
 import { makeAnswer } from './answer.js';
-import { listValues } from './network.js';
 import { remedyFor } from './score-output.js';
 import { split } from './split.js';
 

@@ -1,9 +1,9 @@
 // Tensors that callers send under the network's own input names.
 
-import { showValue, takesTensor } from '../../shared/tensors/network.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
-import { type Adapter, invalid, listTensors, rowsOf, UnfitNetwork } from './network.js';
+import { showValue, takesTensor } from '../../../shared/tensors/network.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
+import { type Adapter, invalid, listTensors, rowsOf, UnfitNetwork } from '../network/network.js';
 import { stack } from './stack.js';
 
 /** @throws UnfitNetwork if an input is not a tensor, or has no first dimension for the rows */

@@ -1,11 +1,11 @@
 // Puts the pooling behind the engine of a network whose output is an embedding. What is behind it, and
 // clients, see a model with one output, `embedding`.
 
-import { ScorelineError } from '../../shared/errors.js';
-import { type EmbeddingOutput, embeddingName } from '../../shared/manifest/embedding.js';
-import { isFloats, showName, takesSize } from '../../shared/tensors/network.js';
-import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
-import type { Engine, TensorValue } from '../engine/engine.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { type EmbeddingOutput, embeddingName } from '../../../shared/manifest/embedding.js';
+import { isFloats, showName, takesSize } from '../../../shared/tensors/network.js';
+import { type Tensor, toFloats } from '../../../shared/tensors/tensors.js';
+import type { Engine, TensorValue } from '../../engine/engine.js';
 import { listValues } from './network.js';
 import { isMask } from './tokens.js';
 

@@ -2,9 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { exampleTensor, scoresExampleOf } from '../../shared/manifest/example.js';
-import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
-import type { Manifest } from '../../shared/manifest/manifest.js';
+import { exampleTensor, scoresExampleOf } from '../../../shared/manifest/example.js';
+import { type ImageInput, pixelShape } from '../../../shared/manifest/image-input.js';
+import type { Manifest } from '../../../shared/manifest/manifest.js';
 import {
   type Block,
   type Cell,
@@ -12,10 +12,10 @@ import {
   holds,
   placeColumns,
   sampleRow,
-} from '../../shared/manifest/table.js';
-import type { Model } from '../../shared/registry/models.js';
-import { numberToHalf } from '../../shared/tensors/half.js';
-import { isOpen, type NetworkValue } from '../../shared/tensors/network.js';
+} from '../../../shared/manifest/table.js';
+import type { Model } from '../../../shared/registry/models.js';
+import { numberToHalf } from '../../../shared/tensors/half.js';
+import { isOpen, type NetworkValue } from '../../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
@@ -24,7 +24,7 @@ import {
   numberArrays,
   stringLengthBytes,
   type Tensor,
-} from '../../shared/tensors/tensors.js';
+} from '../../../shared/tensors/tensors.js';
 
 /**
  * Makes one row for a model: its sample text, an image of noise, a row of its table, or ones for named

@@ -1,18 +1,18 @@
 // Opens the engine of a model that is a Python program. A program has no file that names its inputs and
 // outputs. They are those that the manifest declares, or those that its kinds imply.
 
-import { ScorelineError } from '../../shared/errors.js';
-import { embeddingName } from '../../shared/manifest/embedding.js';
-import { imageTensor } from '../../shared/manifest/image-input.js';
-import type { Label } from '../../shared/manifest/labels.js';
-import type { Manifest } from '../../shared/manifest/manifest.js';
-import { type HeadOutput, jsonName, scoresClasses } from '../../shared/manifest/output.js';
-import type { Logger } from '../../shared/process/log.js';
-import type { Model } from '../../shared/registry/models.js';
-import type { NetworkValue } from '../../shared/tensors/network.js';
-import type { Engine, TensorValue, Watch } from '../engine/engine.js';
-import { openPythonEngine } from '../engine/python/python.js';
-import { takesStrings } from './adapter.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { embeddingName } from '../../../shared/manifest/embedding.js';
+import { imageTensor } from '../../../shared/manifest/image-input.js';
+import type { Label } from '../../../shared/manifest/labels.js';
+import type { Manifest } from '../../../shared/manifest/manifest.js';
+import { type HeadOutput, jsonName, scoresClasses } from '../../../shared/manifest/output.js';
+import type { Logger } from '../../../shared/process/log.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { NetworkValue } from '../../../shared/tensors/network.js';
+import type { Engine, TensorValue, Watch } from '../../engine/engine.js';
+import { openPythonEngine } from '../../engine/python/python.js';
+import { takesStrings } from '../inputs/adapter.js';
 import { declareNetwork } from './declared.js';
 
 /** @throws ScorelineError `model_file_wrong`; `manifest_invalid` if nothing tells the inputs or outputs */

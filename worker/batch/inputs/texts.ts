@@ -1,10 +1,10 @@
 // Texts. Each item has one tensor of strings, of shape [rows] or [rows, 1]. The network takes [N],
 // or [N, 1], which is the shape that skl2onnx gives a pipeline.
 
-import { showValue, takesSize } from '../../shared/tensors/network.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
-import { type Adapter, invalid, rowsOf, soleTensor, UnfitNetwork } from './network.js';
+import { showValue, takesSize } from '../../../shared/tensors/network.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
+import { type Adapter, invalid, rowsOf, soleTensor, UnfitNetwork } from '../network/network.js';
 import { stack } from './stack.js';
 
 /** @throws UnfitNetwork if the network does not take one column of strings */

@@ -1,8 +1,8 @@
 // Judges whether the activation in the manifest fits the network, by the scores of a sample. It can
 // only suspect: a network may mean scores above 1, and logits may happen to look like probabilities.
 
-import { scoresOf } from '../../shared/manifest/manifest.js';
-import type { Model } from '../../shared/registry/models.js';
+import { scoresOf } from '../../../shared/manifest/manifest.js';
+import type { Model } from '../../../shared/registry/models.js';
 
 /** Float16 scores are rounded to a thousandth. */
 const tolerance = 0.01;

@@ -1,11 +1,11 @@
 // What the network of a model is fed with, for tools that run it without the engine.
 
-import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
+import { withTokenizer } from '../network/model-engine.js';
+import type { TokensRunner } from '../network/tokens.js';
 import { makeAdapter } from './adapter.js';
-import { withTokenizer } from './model-engine.js';
-import type { TokensRunner } from './tokens.js';
 
 /**
  * Returns the tensors that a network takes for each batch of items: tokens in place of texts, and floats in place of pixels.

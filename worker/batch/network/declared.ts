@@ -1,11 +1,11 @@
 // Compares the network that a manifest declares with the one in the file. The API goes by the
 // declaration, because it never loads a model and must answer before a worker has.
 
-import { ScorelineError } from '../../shared/errors.js';
-import type { DeclaredTensor } from '../../shared/manifest/network.js';
-import type { Model } from '../../shared/registry/models.js';
-import { isOpen, showValue } from '../../shared/tensors/network.js';
-import type { TensorValue, Values } from '../engine/engine.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { DeclaredTensor } from '../../../shared/manifest/network.js';
+import type { Model } from '../../../shared/registry/models.js';
+import { isOpen, showValue } from '../../../shared/tensors/network.js';
+import type { TensorValue, Values } from '../../engine/engine.js';
 
 /**
  * Checks the declaration, if there is one. It must name all inputs. It may leave out outputs, and may

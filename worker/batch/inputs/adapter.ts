@@ -1,14 +1,14 @@
 // The adapter of a model turns the inputs of items into the network's inputs. One file for each
 // kind.
 
-import { ScorelineError } from '../../shared/errors.js';
-import type { Manifest } from '../../shared/manifest/manifest.js';
-import { isOpen, takesSize } from '../../shared/tensors/network.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { Manifest } from '../../../shared/manifest/manifest.js';
+import { isOpen, takesSize } from '../../../shared/tensors/network.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
+import { type Adapter, UnfitNetwork } from '../network/network.js';
 import { makeImageAdapter } from './images.js';
 import { makeTensorsAdapter, makeWholeTensorsAdapter } from './named.js';
-import { type Adapter, UnfitNetwork } from './network.js';
 import { makeTextAdapter } from './texts.js';
 
 /** What an adapter must know of a model. */

@@ -1,9 +1,9 @@
 // A network's declared inputs, and checks whether tensors fit them.
 
-import { ScorelineError } from '../../shared/errors.js';
-import { showValue, takesSize } from '../../shared/tensors/network.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { showValue, takesSize } from '../../../shared/tensors/network.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
 
 /** Turns items of one kind of input into batches for the network. */
 export interface Adapter {

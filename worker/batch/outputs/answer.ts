@@ -1,12 +1,12 @@
 // The answer that a manifest describes: the model's own, and its further ones. Each takes what it needs of
 // the outputs of a batch.
 
-import { addHead, type Head } from '../../shared/manifest/heads.js';
-import { jsonName, scoresClasses, topOf } from '../../shared/manifest/output.js';
-import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Item } from '../../shared/wire/job.js';
-import type { TensorValue } from '../engine/engine.js';
+import { addHead, type Head } from '../../../shared/manifest/heads.js';
+import { jsonName, scoresClasses, topOf } from '../../../shared/manifest/output.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { Item } from '../../../shared/wire/job.js';
+import type { TensorValue } from '../../engine/engine.js';
 import { makeRanking } from './ranking.js';
 import { findNumber, findTensor, findTexts } from './score-output.js';
 import { split } from './split.js';

@@ -1,11 +1,11 @@
 // Reads the output of a network that says whether it knows anything of its input, such as whether a
 // text has a word that was in the training. The scores of an unknown input mean nothing.
 
-import { ScorelineError } from '../../shared/errors.js';
-import { makeKnownOutput } from '../../shared/tensors/scores.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
-import { listValues, takesInner } from './network.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { makeKnownOutput } from '../../../shared/tensors/scores.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
+import { listValues, takesInner } from '../network/network.js';
 import type { Classes } from './score-output.js';
 import { split } from './split.js';
 

@@ -9,12 +9,19 @@ import {
   imageTensor,
   pixelShape,
   scalingOf,
-} from '../../shared/manifest/image-input.js';
-import { numberToHalf } from '../../shared/tensors/half.js';
-import { showValue } from '../../shared/tensors/network.js';
-import { numberArrays, type Tensor } from '../../shared/tensors/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
-import { type Adapter, invalid, rowsOf, soleTensor, takesInner, UnfitNetwork } from './network.js';
+} from '../../../shared/manifest/image-input.js';
+import { numberToHalf } from '../../../shared/tensors/half.js';
+import { showValue } from '../../../shared/tensors/network.js';
+import { numberArrays, type Tensor } from '../../../shared/tensors/tensors.js';
+import type { TensorValue } from '../../engine/engine.js';
+import {
+  type Adapter,
+  invalid,
+  rowsOf,
+  soleTensor,
+  takesInner,
+  UnfitNetwork,
+} from '../network/network.js';
 import { stack } from './stack.js';
 
 /** @throws UnfitNetwork if the network does not take one image tensor as the manifest says */

@@ -2,16 +2,16 @@
 // its manifest says so.
 
 import os from 'node:os';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
-import { describedBytes } from '../../shared/manifest/manifest.js';
-import type { Logger } from '../../shared/process/log.js';
-import { filesOf } from '../../shared/registry/files.js';
-import type { Model } from '../../shared/registry/models.js';
-import type { Engine, Owner } from '../engine/engine.js';
-import { openInstances } from '../engine/instances.js';
-import type { SessionOptions } from '../engine/messages.js';
-import { openOnnxEngine } from '../engine/onnx.js';
-import { type SharedNetwork, shareWeights } from '../engine/shared-weights.js';
+import { coerceError, ScorelineError } from '../../../shared/errors.js';
+import { describedBytes } from '../../../shared/manifest/manifest.js';
+import type { Logger } from '../../../shared/process/log.js';
+import { filesOf } from '../../../shared/registry/files.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { Engine, Owner } from '../../engine/engine.js';
+import { openInstances } from '../../engine/instances.js';
+import type { SessionOptions } from '../../engine/messages.js';
+import { openOnnxEngine } from '../../engine/onnx.js';
+import { type SharedNetwork, shareWeights } from '../../engine/shared-weights.js';
 import { withEmbedding } from './embedding.js';
 import { UnfitNetwork } from './network.js';
 import { openPython } from './python.js';

@@ -1,8 +1,8 @@
 // Ranks the outputs of a batch: finds the scores, and what the network says of unknown inputs.
 
-import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
-import type { Item } from '../../shared/wire/job.js';
-import type { TensorValue } from '../engine/engine.js';
+import { type Tensor, toFloats } from '../../../shared/tensors/tensors.js';
+import type { Item } from '../../../shared/wire/job.js';
+import type { TensorValue } from '../../engine/engine.js';
 import { makeKnown } from './known.js';
 import { checkScores, makeRank } from './rank.js';
 import { type Classes, findScores } from './score-output.js';

@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to the tokenizer.
 import type { Tokenizer } from 'tokenizers';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
-import { RunFailure } from '../engine/engine.js';
+import { coerceError, ScorelineError } from '../../../shared/errors.js';
+import { RunFailure } from '../../engine/engine.js';
 
 /** The tokens of one text: special ones included, padding not. */
 export interface Tokens {

@@ -1,7 +1,7 @@
 // Cuts the outputs of a batch into the parts of each item.
 
-import { ScorelineError } from '../../shared/errors.js';
-import { rowOffsets, type Tensor } from '../../shared/tensors/tensors.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { rowOffsets, type Tensor } from '../../../shared/tensors/tensors.js';
 
 /**
  * Cuts an output of a batch into one tensor for each item, in order. `rows` has each item's row
