@@ -148,6 +148,7 @@ def prepare(model):
     refuse_searches(model)
     refuse_native_categories(model)
     refuse_inner_targets(model)
+    refuse_rare_categories(model)
     refuse_weights(model)
     refuse_indicators(model)
     refuse_one_class(model)
@@ -182,6 +183,16 @@ def refuse_native_categories(model):
             fail(
                 f"expected columns of numbers; {type(step).__name__} was trained with categorical_features, which skl2onnx does not export. Encode "
                 f"them by a OneHotEncoder in a ColumnTransformer, and train with categorical_features=None; or train LightGBM or XGBoost, alone. {OTHERWISE}"
+            )
+
+
+def refuse_rare_categories(model):
+    """skl2onnx knows no group of rare categories."""
+    for step in fitted_in(model):
+        if any(rare is not None for rare in getattr(step, "infrequent_categories_", ())):
+            fail(
+                f"expected an encoder with a place for each category; {type(step).__name__} has one for all that are rare, which skl2onnx does not "
+                f"export. Put the rare ones together before the training, or train without min_frequency and max_categories. {OTHERWISE}"
             )
 
 

@@ -134,6 +134,7 @@ def models():
     yield "votes", VotingClassifier(UNLIKE).fit(NUMBERS, CLASSES)
     yield "targets", of_columns(("targets", TargetEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"]))
     yield "calibrated", CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC()), cv=2).fit(NUMBERS, CLASSES)
+    yield "rare categories", of_columns(("kinds", OneHotEncoder(max_categories=1), ["ä"]))
     yield "columns of like names", of_columns(("scaled", StandardScaler(), ["a_b", "a b"]), ("kinds", OneHotEncoder(), ["ä"]))
     rows = ROWS.assign(ä=ROWS["ä"].astype(object).where(RNG.random(len(ROWS)) < 0.8, np.nan))
     for encoder in (

@@ -74,6 +74,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     const found = await checkSmallModels();
     const { groups, votes, ...others } = found;
     const refusals = {
+      'rare categories': 'train without min_frequency and max_categories',
       'close neighbours': "got KNeighborsRegressor(weights='distance')",
       'calibrated trees': differs,
       'voting trees': differs,
