@@ -1,5 +1,5 @@
 // The entry point of the images: `node dist/cli/launch.js api | worker`. It sizes V8's heap to the
-// container's memory limit and Node's thread pool to the cores, and turns into the role: the process
+// container's memory limit and Node's thread pool to the cores, has freed memory go back, and turns into the role: the process
 // stays the same one, so signals reach it and no second Node takes memory.
 //
 // A container that exceeds its limit is killed without a word (status 137), so a limit that is too
@@ -10,8 +10,8 @@ import process from 'node:process';
 import { memoryLimitBytes } from '../shared/process/memory-limit.js';
 import { mainOf } from '../shared/process/programs.js';
 import { mebibytesToStart } from '../shared/process/start-memory.js';
+import { withRuntimeSettings } from './processes/environment.js';
 import { heapArguments, setsHeapSizes } from './processes/heap.js';
-import { withThreads } from './processes/threads.js';
 
 /** Node has it since 22.15; the types are of the oldest Node that we support. */
 type Execve = (file: string, parameters: readonly string[], environment: NodeJS.ProcessEnv) => void;
@@ -40,5 +40,5 @@ if ((role !== 'api' && role !== 'worker') || others.length > 0) {
     if (cannotStart) process.exit(1);
   }
   const sizes = setsHeapSizes(process.env) ? [] : heapArguments(memoryBytes);
-  execve(process.execPath, [process.execPath, ...sizes, main], withThreads(process.env));
+  execve(process.execPath, [process.execPath, ...sizes, main], withRuntimeSettings(process.env));
 }

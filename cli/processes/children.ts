@@ -11,8 +11,8 @@ import {
 import { memoryLimitBytes } from '../../shared/process/memory-limit.js';
 import { mainOf } from '../../shared/process/programs.js';
 import { packageDirectory } from '../../shared/version.js';
+import { withRuntimeSettings } from './environment.js';
 import { heapArguments, setsHeapSizes } from './heap.js';
-import { withThreads } from './threads.js';
 
 /** A built checkout whose roles can be started: this one, or that of another commit. */
 export interface Build {
@@ -57,7 +57,7 @@ export function forkRole(
   const { parameters = [], ...given } = options;
   return fork(mainOf(role, build.root), parameters, {
     ...given,
-    env: withThreads(options.env),
+    env: withRuntimeSettings(options.env),
     execArgv: setsHeapSizes(options.env) ? [] : [...build.v8Arguments],
     // The child gets its own process group, so Ctrl-C reaches only the parent. The parent then ends
     // its children in order: the API first, Redis last.
