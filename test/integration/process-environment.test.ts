@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 import { withRuntimeSettings } from '../../cli/processes/environment.js';
 import { readConfiguration } from '../../shared/configuration/configuration.js';
 import { packageDirectory } from '../../shared/version.js';
-import { makeFolder } from  '../unit/sample-model.js';
 import { elementTypes, node, onnxModel, tensor, value } from '../onnx.js';
+import { makeFolder } from '../unit/sample-model.js';
 
 const { FP32: float } = elementTypes;
 const { UV_THREADPOOL_SIZE: _threads, MALLOC_MMAP_THRESHOLD_: _threshold, ...bare } = process.env;
