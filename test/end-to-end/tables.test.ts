@@ -209,7 +209,7 @@ describe('a wrong row is refused, and the error says what to do', () => {
     },
     'got "NaN". Send null for a missing value.': { ...voyage, 'age (years)': 'NaN' },
     'got "nan". The model takes no missing values in this column.': { ...voyage, fare: 'nan' },
-    '; got true.': { ...voyage, fare: true },
+    '; got true.': { ...voyage, harbour: true },
     'Expected the column "fare" to be a number up to ±3.4e38; got 1e+39.': {
       ...voyage,
       fare: 1e39,
