@@ -131,7 +131,8 @@ function findSuccessFault(
   if (shown.length === 0 && !isOpen) return 'an answer without a valid key';
   if (/^text\/(plain|html); charset=utf-8$/.test(type)) return undefined;
   if (type === 'application/x-ndjson') return findLinesFault(body, text);
-  if (type !== 'application/json; charset=utf-8') return `the content type ${type}`;
+  // V1 of KServe has no charset.
+  if (!/^application\/json(; charset=utf-8)?$/.test(type)) return `the content type ${type}`;
   const value = parse(body);
   if (value === undefined) return 'no JSON';
   if (Array.isArray(value.results)) {

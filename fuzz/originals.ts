@@ -42,7 +42,10 @@ const readRoutes = [
     '/playground/cat.jpg',
   ],
   ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
-  ...['/v1/webhooks', '/v1/models/faq-matcher'],
+  '/v1/webhooks',
+  ...['', '/versions/1', '/metadata', '/versions/1/metadata'].map(
+    (rest) => `/v1/models/faq-matcher${rest}`,
+  ),
   ...['', `/${someJob}`, `/${someJob}/events`].map((rest) => `/v1/jobs${rest}`),
   ...['/v2/health/live', '/v2/health/ready'],
   ...['/v2', '/v2/models/faq-matcher', '/v2/models/faq-matcher/versions/1'],

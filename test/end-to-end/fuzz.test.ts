@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { addressesOf } from '../../api/http/routes/score-route.js';
 import { writeProblemPage } from '../../api/pages/problem-page.js';
 import { type Answer, readAnswer } from '../../fuzz/answer.js';
 import type { Callers } from '../../fuzz/callers.js';
@@ -49,7 +50,14 @@ test('each route of the API is among the requests that are mutated', async () =>
   const folder = path.join(root, 'api/http/routes');
   const routes = readdirSync(folder)
     .map((name) => readFileSync(path.join(folder, name), 'utf8'))
-    .flatMap((text) => [...text.matchAll(/'(\/[\w/:]*)'/g)].map(([, route]) => route as string));
+    .flatMap((text) => {
+      const pairs = [...text.matchAll(/addressesOf\('([^']+)', '([^']*)'\)/g)];
+      const versioned = pairs.flatMap(([, models = '', what = '']) =>
+        addressesOf(models as '/v1/models', what.replaceAll('\\', '')),
+      );
+      const others = text.replaceAll(/addressesOf\([^)]*\)/g, '').matchAll(/'(\/[\w/:]*)'/g);
+      return [...versioned, ...[...others].map(([, route]) => route as string)];
+    });
   expect(routes).toEqual(expect.arrayContaining(['/', '/score', '/v1/models/:model/score']));
   const { all } = await makeOriginals(callers);
   const missing = routes.filter((route) => {
