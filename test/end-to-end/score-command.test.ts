@@ -118,19 +118,22 @@ describe('npm run score', () => {
   });
 
   test('fails if its file of answers is taken by another run, and the other one has all answers', async () => {
-    const file = writeLines('overlapping.ndjson', 120);
+    const lines = 600;
+    const file = writeLines('overlapping.ndjson', lines);
     const target = path.join(folder, 'overlapping.out');
     const out = path.join(folder, 'overlapping-link.out');
     writeFileSync(target, '', { mode: 0o600 });
     symlinkSync(target, out);
-    const first = start('score', ['faq-matcher', file, '--url', url, '--out', out]);
+    // One after the other, so that it is still at work when the other has started.
+    const parameters = ['faq-matcher', file, '--url', url, '--out', out, '--concurrency', '1'];
+    const first = start('score', parameters);
     await waitUntil('some are scored', () => countLines(out) > 10);
     const second = await score('faq-matcher', file, '--out', out);
     expect([second.code, second.said]).toEqual([0, expect.stringContaining('0 failed')]);
     const { code, said } = await first.outcome;
     expect([code, said]).toEqual([1, expect.stringContaining('perhaps by another run')]);
     const indices = parseLines(readFileSync(target, 'utf8')).map(({ index }) => index);
-    expect(indices.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, at) => at));
+    expect(indices.toSorted((a, b) => a - b)).toEqual(Array.from({ length: lines }, (_, at) => at));
     expect(lstatSync(out).isSymbolicLink()).toBe(true);
     expect(statSync(target).mode & 0o777).toBe(0o600);
   });
