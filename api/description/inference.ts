@@ -178,10 +178,6 @@ function describeModel(
   operationId: string,
   parameters: readonly Parameter[],
 ): Operation {
-  const codes = [
-    ...accessCodes(context),
-    ...(['model_not_found', 'model_load_failed', 'network_undeclared', 'not_found'] as const),
-  ];
   return {
     operationId,
     summary: 'Describe a model',
@@ -189,10 +185,23 @@ function describeModel(
       'Its versions, and the inputs and outputs of its network. -1 is a size that varies.',
     tags,
     parameters,
-    responses: {
-      ...context.answer('The model.', context.parts.schema('ModelMetadata', metadataSchema)),
-      ...context.problemsOf('metadata', 'inference', codes),
-    },
+    responses: metadataAnswers(
+      context,
+      'The model.',
+      context.parts.schema('ModelMetadata', metadataSchema),
+    ),
+  };
+}
+
+/** The answers at an address that describes the network of a model. */
+export function metadataAnswers(context: Context, ...answer: Parameters<Context['answer']>) {
+  const codes = [
+    ...accessCodes(context),
+    ...(['model_not_found', 'model_load_failed', 'network_undeclared', 'not_found'] as const),
+  ];
+  return {
+    ...context.answer(...answer),
+    ...context.problemsOf('metadata', 'inference', codes),
   };
 }
 

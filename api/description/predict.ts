@@ -9,8 +9,14 @@ import { dataSchemas } from '../inference/forms.js';
 import { isOneInRow } from '../inference/predict-request.js';
 import { servingStates } from '../inference/serving.js';
 import { kindsOf } from '../kinds/kinds.js';
-import { accessCodes, type Context } from './context.js';
-import { describeData, isModelReady, modelReadySchema, serverTiming } from './inference.js';
+import type { Context } from './context.js';
+import {
+  describeData,
+  isModelReady,
+  metadataAnswers,
+  modelReadySchema,
+  serverTiming,
+} from './inference.js';
 import type { Operation, Parameter, Paths } from './openapi.js';
 import {
   accepted,
@@ -99,20 +105,17 @@ function describeSignature(
   operationId: string,
   parameters: readonly Parameter[],
 ): Operation {
-  const codes = [
-    ...accessCodes(context),
-    ...(['model_not_found', 'model_load_failed', 'network_undeclared', 'not_found'] as const),
-  ];
   return {
     operationId,
     summary: 'Describe what a model predicts from what',
     description: 'As TensorFlow Serving describes it. -1 is a size that varies.',
     tags,
     parameters,
-    responses: {
-      ...context.answer('The signature.', context.parts.schema('ModelSignature', signaturesSchema)),
-      ...context.problemsOf('metadata', 'inference', codes),
-    },
+    responses: metadataAnswers(
+      context,
+      'The signature.',
+      context.parts.schema('ModelSignature', signaturesSchema),
+    ),
   };
 }
 

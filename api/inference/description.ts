@@ -93,25 +93,20 @@ export function makeDescription(options: {
       const model = find(caller, asked);
       const isAsked = ({ name, version }: { name: string; version?: string | undefined }) =>
         name === model.name && (asked.version === undefined || version === asked.version);
-      const { models } = catalogueOf(caller, registry);
-      const served = [model, ...models.filter((each) => each !== model && isAsked(each))];
       const { waiting } = rollout;
+      const served = catalogueOf(caller, registry).models.filter(isAsked);
       const missing = await readiness.missing(served);
-      const broken = new Map(
-        served.map((each) => [
-          each,
-          missing?.includes(each) ? failureOf(each, waiting) : undefined,
-        ]),
-      );
-      const failures = [...broken.values()];
+      // One that no worker can load is among those that wait.
+      const states = [
+        ...served
+          .filter((each) => !(missing?.includes(each) && failureOf(each, waiting)))
+          .map((each) => writeServed(each, missing?.includes(each))),
+        ...waiting.filter(isAsked).map(writeWaiting),
+      ];
+      const isOther = ({ version }: { version: string }) => Number(version !== model.version);
       return {
         ...readyOf(model, missing, waiting),
-        model_version_status: [
-          ...[...broken].map(([each, failure]) =>
-            failure ? writeWaiting(failure) : writeServed(each, missing?.includes(each)),
-          ),
-          ...waiting.filter((each) => isAsked(each) && !failures.includes(each)).map(writeWaiting),
-        ],
+        model_version_status: states.toSorted((a, b) => isOther(a) - isOther(b)),
       };
     },
 

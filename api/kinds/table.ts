@@ -145,9 +145,10 @@ function givenIn(row: Row, { name }: Column): unknown {
 /** @throws ScorelineError `input_invalid`, `text_too_long` */
 function readCell(row: Row, column: Column, datatype: Datatype): Cell {
   const given = givenIn(row, column);
-  if (column.datatype === 'number') {
-    // As in NumPy and pandas, whose Booleans models were trained with
-    const value = typeof given === 'boolean' ? Number(given) : given;
+  const isNumber = column.datatype === 'number';
+  // As in NumPy and pandas, with whose Booleans models were trained.
+  const value = isNumber && typeof given === 'boolean' ? Number(given) : given;
+  if (isNumber) {
     if (value === undefined) return Number(column.missing);
     if (typeof value !== 'number' || !holds(datatype, value)) {
       throw unfit(column, describeNumbers(datatype), value);
@@ -155,7 +156,6 @@ function readCell(row: Row, column: Column, datatype: Datatype): Cell {
     if (!isKnown(column, value)) throw unknownCategory(column, value);
     return value;
   }
-  const value = given;
   if (value === undefined) return String(column.missing);
   if (typeof value !== 'string') throw unfit(column, 'a text', value);
   // It has no UTF-8, and would be replaced.

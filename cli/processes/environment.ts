@@ -8,7 +8,7 @@ const threadsMin = 4;
 
 /**
  * Larger blocks go back to the system when they are freed. By itself, glibc raises this bound to the largest block that
- * was freed, and then keeps what a model took: 336 MB of one of 201 MB (docs/design.md, decision 66). Smaller blocks, such as
+ * was freed, and then keeps what a model took: 363 MB of one of 201 MB (docs/design.md, decision 66). Smaller blocks, such as
  * the pixels of a batch, are used again without a page fault.
  */
 const blockBytesMax = 4 * 1024 ** 2;
