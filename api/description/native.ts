@@ -90,7 +90,7 @@ function formsOf(context: Context, model: Model): NativeForms {
   const { input, output } = kindsOf(kinds, model);
   const form = input.describe(model);
   const top = scoresClasses(model.manifest.output) ? topSchema(model) : undefined;
-  const body = z.object({
+  const body = z.strictObject({
     input: form.one,
     ...(top && { top: top.optional() }),
     deadlineMs: deadlineMsSchema.optional(),
@@ -137,7 +137,7 @@ function multipartOf(mediaType: string, raw: Schema): Schema {
 function anyForms(context: Context): NativeForms {
   const { kinds, parts } = context;
   const top = z.int().min(1).describe('How many of the best classes to answer with.');
-  const body = z.object({
+  const body = z.strictObject({
     input: z
       .unknown()
       .describe(

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { Model } from '../../shared/registry/models.js';
 import { deadlineMsSchema } from '../http/parameters/parameters.js';
+import { prioritySchema } from '../http/parameters/priority.js';
 import type { Context } from './context.js';
 import type { MediaType, Ref } from './openapi.js';
 import { partName } from './scoring.js';
@@ -13,7 +14,7 @@ export function listRequest(
   model: Model | undefined,
   top: z.ZodType | undefined,
 ): Ref {
-  const body = z.object({
+  const body = z.strictObject({
     inputs: z
       .array(z.unknown())
       .min(1)
@@ -21,6 +22,7 @@ export function listRequest(
       .describe('Inputs, each as `input` takes it. One that is wrong fails alone.'),
     ...(top && { top: top.optional() }),
     deadlineMs: deadlineMsSchema.optional(),
+    priority: prioritySchema.optional(),
   });
   return parts.schema(partName('ScoreListRequest', model), body);
 }

@@ -108,6 +108,26 @@ describe('a problem document answers', () => {
     }
   });
 
+  it.each(['topp', 'input ', '__proto__'])('the field %j, which nothing reads', async (field) => {
+    const input = { input: 'How do I sort an array?' };
+    const lines = { 'content-type': 'application/x-ndjson' };
+    const withField = (asked: object) => `${JSON.stringify(asked).slice(0, -1)}, "${field}": 1}`;
+    const answers = [
+      await send(text, withField(input), json),
+      await send(text, withField({ inputs: [input.input] }), json),
+      await sendForm(text, [], { ...input, [field]: '1' }),
+      await send(text, withField(input), lines),
+    ];
+    for (const { body } of answers) {
+      expect(typeof body === 'string' ? JSON.parse(body).problem : body).toMatchObject({
+        code: 'parameter_invalid',
+        detail: expect.stringMatching(`^Expected no fields but .*; got "${field}"`),
+      });
+    }
+    // Clients of the first implementation may send what they like.
+    expect((await send('/score', withField(input), json)).status).toBe(200);
+  });
+
   it('a content type that is not accepted, which it names beside the accepted ones', async () => {
     for (const path of ['/score', image, text]) {
       const xml = await send(path, '<input/>', { 'content-type': 'application/xml' });

@@ -141,6 +141,24 @@ export function applyParameters(call: Call, given: Given): void {
   if (priority) call.prioritise(priority);
 }
 
+const fields = new Set(['input', 'inputs', 'top', 'deadlineMs', 'priority']);
+const fieldsOfLine = new Set(['input', 'id', 'top', 'deadlineMs']);
+
+/**
+ * Refuses a field that nothing would read: a misspelt `top`, or what the caller thinks the model reads.
+ * @throws ScorelineError `parameter_invalid`
+ */
+export function refuseUnknown(given: Given, { inLine = false } = {}): void {
+  const known = inLine ? fieldsOfLine : fields;
+  for (const name in given) {
+    if (known.has(name)) continue;
+    throw new ScorelineError(
+      'parameter_invalid',
+      `Expected no fields but ${[...known].join(', ')}; got ${shown(name)}. What the model reads goes inside the input.`,
+    );
+  }
+}
+
 /** Makes the error of an object without an input, which is told by its keys. */
 export function lacksInput(given: Given): ScorelineError {
   const keys = Object.keys(given)

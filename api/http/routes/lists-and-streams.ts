@@ -25,7 +25,7 @@ import type {
 import { linesType, sendJsonText, sendLinesHead } from '../answers/json.js';
 import { LineSink } from '../answers/line-sink.js';
 import { logFault } from '../answers/problem.js';
-import { asObject, charsetOf, lacksInput } from '../body/body.js';
+import { asObject, charsetOf, lacksInput, refuseUnknown } from '../body/body.js';
 import { leaveBody } from '../body/leave.js';
 import { type Line, LineReader, wantsLines } from '../body/lines.js';
 import type { Gate } from '../gate/gate.js';
@@ -185,6 +185,7 @@ export class ListsAndStreams {
       if (given.input === undefined) throw lacksInput(given);
       if (given.inputs !== undefined) throw severalInLine();
       if (given.priority !== undefined) throw priorityOfLine();
+      refuseUnknown(given, { inLine: true });
       return { name, read: () => this.#toQuestion(given.input, withQuery(given, query), model) };
     } catch (thrown) {
       const read = () => {

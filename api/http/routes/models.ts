@@ -19,7 +19,14 @@ import type { Rollout, Waiting } from '../../versions/rollout.js';
 import type { Shadows } from '../../versions/shadows.js';
 import { sendCompressed } from '../answers/compression.js';
 import { sendJsonText } from '../answers/json.js';
-import { applyParameters, asObject, type Body, lacksInput, type ReadBody } from '../body/body.js';
+import {
+  applyParameters,
+  asObject,
+  type Body,
+  lacksInput,
+  type ReadBody,
+  refuseUnknown,
+} from '../body/body.js';
 import { wantsLines } from '../body/lines.js';
 import { callerOf } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
@@ -157,7 +164,7 @@ interface BodyInputs {
   readonly given: Given;
 }
 
-/** @throws ScorelineError `input_missing`, `input_invalid`, `too_many_inputs` */
+/** @throws ScorelineError `input_missing`, `input_invalid`, `too_many_inputs`, `parameter_invalid` */
 function readBodyInputs(
   body: Body,
   {
@@ -177,11 +184,13 @@ function readBodyInputs(
   if (body.type === 'json') {
     const given = asObject(body.value);
     if (given.inputs !== undefined) {
+      refuseUnknown(given);
       const list = readList(given);
       listsAndStreams.checkCount(list.length);
       return { inputs: list.map(fromJson), isList: true, given };
     }
     if (given.input === undefined) throw lacksInput(given);
+    refuseUnknown(given);
     return { inputs: [fromJson(given.input)], isList: false, given };
   }
   const { input: _, ...given } = body.fields;
@@ -193,11 +202,14 @@ function readBodyInputs(
     const { name, bytes, charset } = input;
     return { name, read: () => kind.fromBytes(bytes, { name, charset }) };
   });
-  if (inputs.length > 0) return { inputs, isList: inputs.length > 1, given };
-  throw new ScorelineError(
-    'input_missing',
-    'Expected a file, or the field "input"; got neither. Several of them are scored one by one.',
-  );
+  if (inputs.length === 0) {
+    throw new ScorelineError(
+      'input_missing',
+      'Expected a file, or the field "input"; got neither. Several of them are scored one by one.',
+    );
+  }
+  refuseUnknown(given);
+  return { inputs, isList: inputs.length > 1, given };
 }
 
 /** @throws ScorelineError `input_missing`, `input_invalid` */
