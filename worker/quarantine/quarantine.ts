@@ -24,7 +24,7 @@ import type { FromQuarantine, ToQuarantine } from './messages.js';
 
 const idleMs = 30_000;
 /** Generous, because the machine may be overloaded just when a suspect comes. */
-const loadMsMin = 15_000;
+const loadMsLeast = 15_000;
 const loadTimes = 5;
 
 export interface Quarantine {
@@ -83,8 +83,8 @@ export const modelCrashed: Scored = {
 /**
  * Returns how many milliseconds a process may take to load a model that took the worker `loadMs`.
  */
-export function loadLimit(loadMs: number): number {
-  return Math.max(loadMsMin, loadTimes * loadMs);
+export function loadLimit(loadMs: number, leastMs = loadMsLeast): number {
+  return Math.max(leastMs, loadTimes * loadMs);
 }
 
 /** Makes a model's quarantine. Its process is killed if loading takes longer than `loadMsMax`. */

@@ -10,17 +10,23 @@ import { loadLimit, makeQuarantine, NoCell } from './quarantine.js';
 /** Only a hint is lost if a run takes longer, so the model's own limit may be too patient. */
 const runMsMax = 10_000;
 
-/** Makes a `Rehearse` with one process at a time, as each has a second copy of its model. */
-export function makeRehearse(): Rehearse {
-  return oneByOne(rehearse);
+/**
+ * Makes a `Rehearse` with one process at a time, as each has a second copy of its model.
+ * @param leastLoadMs what each may take to load its model, however quickly the worker has loaded it
+ */
+export function makeRehearse(leastLoadMs?: number): Rehearse {
+  return oneByOne((...asked) => rehearse(leastLoadMs, ...asked));
 }
 
-const rehearse: Rehearse = async (model, batches, loadMs) => {
+async function rehearse(
+  leastLoadMs: number | undefined,
+  ...[model, batches, loadMs]: Parameters<Rehearse>
+): ReturnType<Rehearse> {
   const quarantine = makeQuarantine({
     model: withRunMsMax(model),
     cells: { take: () => startCell('ignore'), close: () => {} },
     log: makeLogger({ role: 'rehearsal', level: 'silent' }),
-    loadMsMax: loadLimit(loadMs),
+    loadMsMax: loadLimit(loadMs, leastLoadMs),
   });
   try {
     return await quarantine.inTurn(async (cell) => {
@@ -33,7 +39,7 @@ const rehearse: Rehearse = async (model, batches, loadMs) => {
   } finally {
     quarantine.close();
   }
-};
+}
 
 function withRunMsMax(model: Model): Model {
   const { manifest } = model;
