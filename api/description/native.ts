@@ -90,14 +90,18 @@ function formsOf(context: Context, model: Model): NativeForms {
   const { input, output } = kindsOf(kinds, model);
   const form = input.describe(model);
   const top = scoresClasses(model.manifest.output) ? topSchema(model) : undefined;
-  const body = z.strictObject({
-    input: form.one,
+  const parameters = {
     ...(top && { top: top.optional() }),
     deadlineMs: deadlineMsSchema.optional(),
     priority: prioritySchema.optional(),
-  });
+  };
+  const body = z.strictObject({ input: form.one, ...parameters });
   const [field] = form.mediaTypes;
   const raw = field?.startsWith('text/') ? toSchema(form.one) : binary;
+  const multipart = multipartOf(
+    field?.startsWith('text/') ? { input: raw } : { file: raw },
+    parameters,
+  );
   return {
     codes: [...input.codes, ...output.form.codes],
     top: top && toSchema(top),
@@ -122,30 +126,42 @@ function formsOf(context: Context, model: Model): NativeForms {
         ]),
       ),
       'application/x-ndjson': requestLines,
-      ...(field !== undefined && { 'multipart/form-data': { schema: multipartOf(field, raw) } }),
+      ...(field !== undefined && { 'multipart/form-data': { schema: multipart } }),
     },
   };
 }
 
-/** A text is a field, and anything else is a file of any name. A form may have several of them. */
-function multipartOf(mediaType: string, raw: Schema): Schema {
-  const name = mediaType.startsWith('text/') ? 'input' : 'file';
-  return { type: 'object', properties: { [name]: raw }, required: [name] };
+/** A text is a field, and anything else is a file of any name. A form may have several of them, and parameters. */
+function multipartOf(
+  inputs: Readonly<Record<string, Schema>>,
+  parameters: Readonly<Record<string, z.ZodType>>,
+): Schema {
+  const schemas = Object.entries(parameters).map(([name, type]) => [name, toSchema(type)]);
+  const names = Object.keys(inputs);
+  return {
+    type: 'object',
+    properties: { ...inputs, ...Object.fromEntries(schemas) },
+    ...(names.length === 1 && { required: names }),
+    additionalProperties: false,
+  };
 }
 
 /** What requests for any model look like. */
 function anyForms(context: Context): NativeForms {
   const { kinds, parts } = context;
   const top = z.int().min(1).describe('How many of the best classes to answer with.');
+  const parameters = {
+    top: top.optional(),
+    deadlineMs: deadlineMsSchema.optional(),
+    priority: prioritySchema.optional(),
+  };
   const body = z.strictObject({
     input: z
       .unknown()
       .describe(
         'A text, {name: base64 of an image or another file}, {column: value}, or any JSON: what the model takes.',
       ),
-    top: top.optional(),
-    deadlineMs: deadlineMsSchema.optional(),
-    priority: prioritySchema.optional(),
+    ...parameters,
   });
   return {
     codes: Object.values(kinds).flatMap(({ codes }) => codes),
@@ -180,7 +196,9 @@ function anyForms(context: Context): NativeForms {
           .filter(({ mediaTypes }) => mediaTypes !== 'application/json')
           .map(({ mediaTypes }) => [mediaTypes, { schema: binary }]),
       ),
-      'multipart/form-data': { schema: { type: 'object' } },
+      'multipart/form-data': {
+        schema: multipartOf({ input: { type: 'string' }, file: binary }, parameters),
+      },
     },
   };
 }
