@@ -6,8 +6,8 @@ import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisrup
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IService } from 'kubernetes-models/v1/Service';
 import { apiEnvironment, apiPort, apiShutdownMs, grpcPortOf, sidePort } from './environment.js';
-import { keysVolume } from './keys.js';
-import { modelFolder } from './model-folder.js';
+import { mountKeys } from './keys.js';
+import { mountModels } from './model-folder.js';
 import { selectorOf } from './names.js';
 import { placeOnCpu, spread } from './placement.js';
 import type { Plan } from './plan.js';
@@ -44,7 +44,7 @@ export function makeApiDeployment(plan: Plan): IDeployment {
         isMovable: true,
         graceSeconds: Math.ceil(apiShutdownMs(plan) / 1000) + graceSpareSeconds,
         container: makeContainer(plan),
-        volumes: [...modelFolder(values).volumes, ...keysVolume(values).volumes],
+        mounts: [...mountModels(values), ...mountKeys(values)],
         spec: {
           ...placeOnCpu(values.nodes.cpu),
           topologySpreadConstraints: spread(selector),
@@ -163,6 +163,5 @@ function makeContainer(plan: Plan): IContainer {
       timeoutSeconds: 5,
       failureThreshold: 3,
     },
-    volumeMounts: [...modelFolder(values).mounts, ...keysVolume(values).mounts],
   };
 }

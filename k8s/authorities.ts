@@ -3,20 +3,14 @@
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
-import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
+import { type Mount, mountReadOnly, secretVolume } from './mounts.js';
 import { caKey, caSecretOf } from './redis-place.js';
 import type { Values } from './values.js';
 
 const folder = '/run/authorities';
-const name = 'authorities';
 
-export function authoritiesVolume(values: Values): { volumes: IVolume[]; mounts: IVolumeMount[] } {
-  const source = sourceOf(values);
-  if (!source) return { volumes: [], mounts: [] };
-  return {
-    volumes: [{ name, ...source }],
-    mounts: [{ name, mountPath: folder, readOnly: true }],
-  };
+export function mountAuthorities(values: Values): Mount[] {
+  return mountReadOnly('authorities', folder, sourceOf(values));
 }
 
 export function authoritiesEnvironment(values: Values): IEnvVar[] {
@@ -24,8 +18,6 @@ export function authoritiesEnvironment(values: Values): IEnvVar[] {
 }
 
 function sourceOf(values: Values): Omit<IVolume, 'name'> | undefined {
-  const { authoritiesConfigMap } = values;
-  if (authoritiesConfigMap !== undefined) return { configMap: { name: authoritiesConfigMap } };
-  const secretName = caSecretOf(values);
-  return secretName === undefined ? undefined : { secret: { secretName } };
+  const { authoritiesConfigMap: name } = values;
+  return name === undefined ? secretVolume(caSecretOf(values)) : { configMap: { name } };
 }

@@ -2,8 +2,7 @@
 // use it, and keeps the Secret `redis` as a copy, which KEDA and the environments of the pods refer to.
 // The copy exists while a pod has the volume; the API always runs.
 
-import type { IVolume } from 'kubernetes-models/v1/Volume';
-import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
+import { type Mount, mountReadOnly } from './mounts.js';
 import { redisSecret } from './redis-place.js';
 import type { Values } from './values.js';
 
@@ -55,19 +54,11 @@ export function makeSecretProviderClass(values: Values): ISecretProviderClass | 
 }
 
 /** What a pod needs for the Secret to exist: nothing without a Key Vault. */
-export function vaultVolume({ azure }: Values): { volumes: IVolume[]; mounts: IVolumeMount[] } {
-  if (!azure) return { volumes: [], mounts: [] };
-  return {
-    volumes: [
-      {
-        name: 'key-vault',
-        csi: {
-          driver: 'secrets-store.csi.k8s.io',
-          readOnly: true,
-          volumeAttributes: { secretProviderClass: className },
-        },
-      },
-    ],
-    mounts: [{ name: 'key-vault', mountPath: '/run/key-vault', readOnly: true }],
+export function mountVault({ azure }: Values): Mount[] {
+  const csi = {
+    driver: 'secrets-store.csi.k8s.io',
+    readOnly: true,
+    volumeAttributes: { secretProviderClass: className },
   };
+  return mountReadOnly('key-vault', '/run/key-vault', azure && { csi });
 }

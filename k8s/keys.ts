@@ -2,8 +2,7 @@
 // the Secret changes.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
-import type { IVolume } from 'kubernetes-models/v1/Volume';
-import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
+import { type Mount, mountReadOnly, secretVolume } from './mounts.js';
 import type { Values } from './values.js';
 
 const folder = '/run/api-keys';
@@ -13,10 +12,6 @@ export function keysEnvironment({ api }: Values): IEnvVar[] {
   return api.keysSecret === undefined ? [] : [{ name: 'KEYS_FILE', value: `${folder}/${file}` }];
 }
 
-export function keysVolume({ api }: Values): { volumes: IVolume[]; mounts: IVolumeMount[] } {
-  if (api.keysSecret === undefined) return { volumes: [], mounts: [] };
-  return {
-    volumes: [{ name: 'api-keys', secret: { secretName: api.keysSecret } }],
-    mounts: [{ name: 'api-keys', mountPath: folder, readOnly: true }],
-  };
+export function mountKeys({ api }: Values): Mount[] {
+  return mountReadOnly('api-keys', folder, secretVolume(api.keysSecret));
 }

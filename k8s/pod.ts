@@ -3,12 +3,12 @@
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec';
-import type { IVolume } from 'kubernetes-models/v1/Volume';
-import { authoritiesVolume } from './authorities.js';
+import { mountAuthorities } from './authorities.js';
 import { sidePort } from './environment.js';
-import { vaultVolume } from './key-vault.js';
+import { mountVault } from './key-vault.js';
+import type { Mount } from './mounts.js';
 import type { Component } from './names.js';
-import { certificateVolume } from './redis-place.js';
+import { mountCertificate } from './redis-place.js';
 import type { Values } from './values.js';
 
 export interface PodOptions {
@@ -16,7 +16,7 @@ export interface PodOptions {
   readonly component: Component;
   readonly labels: Record<string, string>;
   readonly container: IContainer;
-  readonly volumes?: IVolume[];
+  readonly mounts: readonly Mount[];
   /** What it may write to `/tmp` beside 64 MiB, in MiB. */
   readonly temporaryMi?: number;
   /** The user that owns the processes and the volumes. */
@@ -40,14 +40,18 @@ const scraped = {
 export const nodeUser = 1000;
 
 export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
-  const { values, component, labels, container, volumes = [], user, graceSeconds, spec } = options;
+  const { values, component, labels, container, user, graceSeconds, spec } = options;
   const { isMovable, temporaryMi = 0 } = options;
   const hasMetrics = component !== 'redis';
   const { pullSecret } = values.images;
-  const vault = vaultVolume(values);
-  const authorities =
-    component === 'redis' ? { mounts: [], volumes: [] } : authoritiesVolume(values);
-  const certificate = certificateVolume(values);
+  const temporary = { name: 'tmp', emptyDir: { sizeLimit: `${64 + temporaryMi}Mi` } };
+  const mounts: readonly Mount[] = [
+    ...options.mounts,
+    { volume: temporary, mount: { name: temporary.name, mountPath: '/tmp' } },
+    ...mountVault(values),
+    ...(component === 'redis' ? [] : mountAuthorities(values)),
+    ...mountCertificate(values),
+  ];
   return {
     metadata: {
       labels: { ...labels, ...(values.azure && { 'azure.workload.identity/use': 'true' }) },
@@ -78,15 +82,9 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
       containers: [
         {
           ...container,
+          volumeMounts: mounts.map(({ mount }) => mount),
           // `kubectl describe pod` then shows the last lines of the log of a container that failed.
           terminationMessagePolicy: 'FallbackToLogsOnError',
-          volumeMounts: [
-            ...(container.volumeMounts ?? []),
-            { name: 'tmp', mountPath: '/tmp' },
-            ...vault.mounts,
-            ...authorities.mounts,
-            ...certificate.mounts,
-          ],
           securityContext: {
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,
@@ -94,13 +92,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
           },
         },
       ],
-      volumes: [
-        ...volumes,
-        { name: 'tmp', emptyDir: { sizeLimit: `${64 + temporaryMi}Mi` } },
-        ...vault.volumes,
-        ...authorities.volumes,
-        ...certificate.volumes,
-      ],
+      volumes: mounts.flatMap(({ volume }) => volume ?? []),
     },
   };
 }

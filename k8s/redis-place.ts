@@ -2,8 +2,6 @@
 // refers to one Secret, which an operator creates or the Key Vault fills.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
-import type { IVolume } from 'kubernetes-models/v1/Volume';
-import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
 import {
   defaultPrefix,
   describeNode,
@@ -11,6 +9,7 @@ import {
   parseRedisUrl,
   type RedisAddress,
 } from '../shared/redis/url.js';
+import { type Mount, mountReadOnly, secretVolume } from './mounts.js';
 import type { Values } from './values.js';
 
 export const redisSecret = { name: 'redis', key: 'password' };
@@ -106,14 +105,9 @@ export function certificateSecretOf({ redis }: Values): string | undefined {
   return redis.kind === 'external' ? redis.certificateSecret : undefined;
 }
 
-export function certificateVolume(values: Values): { volumes: IVolume[]; mounts: IVolumeMount[] } {
-  const secretName = certificateSecretOf(values);
-  if (secretName === undefined) return { volumes: [], mounts: [] };
-  const name = 'redis-certificate';
-  return {
-    volumes: [{ name, secret: { secretName } }],
-    mounts: [{ name, mountPath: certificateFolder, readOnly: true }],
-  };
+export function mountCertificate(values: Values): Mount[] {
+  const source = secretVolume(certificateSecretOf(values));
+  return mountReadOnly('redis-certificate', certificateFolder, source);
 }
 
 /** The environment of a process that uses Redis. */

@@ -68,7 +68,12 @@ function makeStatefulSet(values: Values, redis: InCluster): IStatefulSet {
         isMovable: false,
         graceSeconds: 60,
         container: makeContainer(values, redis),
-        volumes: sizeMi !== undefined ? [] : [{ name: 'data', emptyDir: {} }],
+        mounts: [
+          {
+            ...(sizeMi === undefined && { volume: { name: 'data', emptyDir: {} } }),
+            mount: { name: 'data', mountPath: '/data' },
+          },
+        ],
         spec: placeOnCpu(values.nodes.cpu),
       }),
       ...(sizeMi !== undefined && { volumeClaimTemplates: [makeClaim(redis, sizeMi)] }),
@@ -123,7 +128,6 @@ function makeContainer({ images }: Values, redis: InCluster): IContainer {
       timeoutSeconds: 5,
       failureThreshold: 6,
     },
-    volumeMounts: [{ name: 'data', mountPath: '/data' }],
   };
 }
 

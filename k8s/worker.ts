@@ -4,12 +4,12 @@
 import type { IDeployment } from 'kubernetes-models/apps/v1/Deployment';
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import type { IContainer } from 'kubernetes-models/v1/Container';
-import type { IVolume } from 'kubernetes-models/v1/Volume';
 import { describedBytes } from '../shared/manifest/manifest.js';
 import { optimizedFactor } from '../shared/registry/files.js';
 import type { Model } from '../shared/registry/models.js';
 import { sidePort, workerEnvironment, workerShutdownMs } from './environment.js';
-import { modelFolder } from './model-folder.js';
+import { mountModels } from './model-folder.js';
+import type { Mount } from './mounts.js';
 import { modelLabels, workerSelector } from './names.js';
 import { placeWorker, spread } from './placement.js';
 import type { Plan, PlannedModel } from './plan.js';
@@ -33,7 +33,6 @@ export function makeWorkerDeployment(plan: Plan, planned: PlannedModel): IDeploy
   const { name, model, isOnGpu } = planned;
   const selector = workerSelector(name);
   const labels = { ...selector, ...modelLabels(model) };
-  const folder = modelFolder(values);
   const nodes = isOnGpu ? values.nodes.gpu : undefined;
   return {
     apiVersion: 'apps/v1',
@@ -53,7 +52,7 @@ export function makeWorkerDeployment(plan: Plan, planned: PlannedModel): IDeploy
         // Longer than the longest run of the model, so what a worker holds is answered before it ends.
         graceSeconds: Math.ceil(workerShutdownMs(planned) / 1000) + graceSpareSeconds,
         container: makeContainer(plan, planned),
-        volumes: [...folder.volumes, cacheVolume(values, planned)],
+        mounts: [...mountModels(values), mountCache(values, planned)],
         // Copies of a model share weights that are written there while they are loaded.
         temporaryMi:
           model.manifest.device.instances > 1 ? optimizedFactor * fileMebibytes(planned) : 0,
@@ -134,20 +133,17 @@ function makeContainer(plan: Plan, planned: PlannedModel): IContainer {
       timeoutSeconds: 5,
       failureThreshold: 3,
     },
-    volumeMounts: [
-      ...modelFolder(plan.values).mounts,
-      { name: 'model-cache', mountPath: cacheFolder },
-    ],
   };
 }
 
-function cacheVolume({ downloadCache }: Values, planned: PlannedModel): IVolume {
-  if (downloadCache) {
-    return { name: 'model-cache', persistentVolumeClaim: { claimName: downloadCache.claim } };
-  }
+function mountCache({ downloadCache }: Values, planned: PlannedModel): Mount {
+  const name = 'model-cache';
   // Room for the files and for what an interrupted download left.
   const sizeLimit = `${2 * fileMebibytes(planned) + 64}Mi`;
-  return { name: 'model-cache', emptyDir: { sizeLimit } };
+  const source = downloadCache
+    ? { persistentVolumeClaim: { claimName: downloadCache.claim } }
+    : { emptyDir: { sizeLimit } };
+  return { volume: { name, ...source }, mount: { name, mountPath: cacheFolder } };
 }
 
 function fileMebibytes({ model }: PlannedModel): number {
