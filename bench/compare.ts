@@ -26,6 +26,7 @@ import { parseArgs } from 'node:util';
 import { toNumber, toNumbers } from '../cli/numbers.js';
 import { type Build, thisBuild } from '../cli/processes/children.js';
 import { coerceError } from '../shared/errors.js';
+import { unless } from '../shared/process/unless.js';
 import { readProcessorMs } from './api.js';
 import { makeCheckout } from './checkout.js';
 import { encodeRequest, makeClient } from './client.js';
@@ -169,23 +170,12 @@ async function measureSide(
   const processes = [...apis, ...workers];
   const readMs = () => processes.reduce((sum, { pid }) => sum + readProcessorMs(pid), 0);
   const beforeMs = readMs();
-  const result = await unlessInterrupted(
-    runLoad({ url, clients, seconds, bodies, headers, isRight }),
-  );
+  const result = await unless(signal, runLoad({ url, clients, seconds, bodies, headers, isRight }));
   const processorUs = ((readMs() - beforeMs) * 1000) / result.answers;
   if (result.perSecond > 0) return { ...result, processorUs };
   throw new Error(
     `POST ${load.pathname} (${side}), ${clients} clients: expected right answers; got ${result.wrong} wrong ones and none that is right`,
   );
-}
-
-function unlessInterrupted<T>(promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const interrupt = () => reject(signal.reason);
-    if (signal.aborted) interrupt();
-    signal.addEventListener('abort', interrupt);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', interrupt));
-  });
 }
 
 function print(cases: readonly Case[], about: { base: string; model: string }): void {

@@ -10,6 +10,7 @@ import { isLoopback } from '../shared/configuration/access.js';
 import { readConfiguration } from '../shared/configuration/configuration.js';
 import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/process/lifecycle.js';
+import { within } from '../shared/process/within.js';
 import { redactUrl } from '../shared/redis/url.js';
 import { collectModels, type Model } from '../shared/registry/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
@@ -209,7 +210,7 @@ async function endAtOnce(): Promise<void> {
   for (const child of children) child.kill('SIGKILL');
   const ended = Promise.all([redis?.kill(), ...children.map(({ exited }) => exited)]);
   // The guard of Redis may hang, too. When it goes on, it ends Redis.
-  await Promise.race([ended, delay(killsWithinMs)]);
+  await within(ended, killsWithinMs);
   process.exit(1);
 }
 

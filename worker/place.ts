@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import { ScorelineError } from '../shared/errors.js';
 import type { Instruments } from '../shared/metrics/instruments.js';
 import type { Logger } from '../shared/process/log.js';
+import { unless } from '../shared/process/unless.js';
 import { codeSha256 } from '../shared/python/code.js';
 import type { Keys } from '../shared/redis/keys.js';
 import type { Redis } from '../shared/redis/redis.js';
@@ -27,7 +28,6 @@ import { makeQueue } from './queue/redis-queue.js';
 import { makeSendReplies } from './queue/replies.js';
 import { makeResults } from './queue/results.js';
 import { ItemTraces } from './traces/items.js';
-import { unless } from './unless.js';
 
 /** A busy machine may hold a job for longer than expected by this much. */
 const heldSpareMs = 30_000;

@@ -13,6 +13,7 @@ import { nowMs } from '../shared/clock.js';
 import { coerceError, type ErrorCode, ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/process/log.js';
 import { Rounds } from '../shared/process/rounds.js';
+import { within } from '../shared/process/within.js';
 import type { Keys } from '../shared/redis/keys.js';
 import type { Redis } from '../shared/redis/redis.js';
 import type { ModelFolder } from '../shared/registry/folder.js';
@@ -27,7 +28,6 @@ import {
 } from '../shared/registry/repository.js';
 import type { Place } from './place.js';
 import type { Places } from './places.js';
-import { within } from './queue/within.js';
 
 /**
  * What may pass by itself: others may free memory, and a mirror or an index is reached again. The model is tried again

@@ -10,6 +10,7 @@ import { observeProcess } from '../shared/metrics/process.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
 import type { Ending, Running } from '../shared/process/lifecycle.js';
 import type { Logger } from '../shared/process/log.js';
+import { within } from '../shared/process/within.js';
 import { checkRedis } from '../shared/redis/check.js';
 import { RedisClock } from '../shared/redis/clock.js';
 import { type Keys, makeKeys } from '../shared/redis/keys.js';
@@ -34,7 +35,6 @@ import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
 import { Guard } from './quarantine/guard.js';
 import { makeRehearse } from './quarantine/rehearsal.js';
-import { within } from './queue/within.js';
 import { asFault, Rollout } from './rollout.js';
 
 /** The last part of SHUTDOWN_MS, reserved for handing back unfinished jobs. */

@@ -13,6 +13,7 @@
 //
 // Invariant: every slot that is given out counts in `#inFlight` until it is released.
 
+import { within } from '../../shared/process/within.js';
 import type { CallerLimits } from './caller.js';
 import { Pace } from './pace.js';
 import { fullMs, type Left, type Refusal, Share } from './share.js';
@@ -143,19 +144,10 @@ export class Limiter {
 
   /** Resolves to undefined when Redis does not answer in time. */
   async #take(wanted: number): Promise<Grant | undefined> {
-    let timer: NodeJS.Timeout | undefined;
-    const tooLate = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), answerMsMax);
-    });
     const spent = this.#spent + this.#share.reportAlone(this.#limits);
     const wish = { limits: this.#limits, wanted, spent, inFlight: this.#inFlight };
     this.#spent = 0;
-    const grant = this.#takeUsage(this.#caller, wish).catch(() => undefined);
-    try {
-      return await Promise.race([grant, tooLate]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return within(this.#takeUsage(this.#caller, wish), answerMsMax);
   }
 
   #settle(asked: readonly Waiter[], grant: Grant): void {

@@ -1,9 +1,10 @@
-/** Resolves when the promise resolves or rejects, or after `ms` milliseconds. */
-export async function within(promise: Promise<unknown>, ms: number): Promise<void> {
+/** Resolves to what the promise resolves to; to undefined if it rejects, or after `ms` milliseconds. */
+export async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+  const over = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
   });
-  await Promise.race([promise.catch(() => {}), over]);
+  const outcome = await Promise.race([promise.catch(() => undefined), over]);
   clearTimeout(timer);
+  return outcome;
 }

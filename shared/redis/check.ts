@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../errors.js';
 import type { Logger } from '../process/log.js';
+import { unless } from '../process/unless.js';
 import { findMissing, type Missing } from './commands.js';
 import { findNode, nodeOptions, probeKey, useNode } from './node.js';
 import { Outage, type Redis } from './redis.js';
@@ -34,13 +35,12 @@ export async function checkRedis(
   const { log, signal } = options;
   const address = parseRedisUrl(options.url, options);
   const outage = new Outage(log);
-  const ended = whenAborted(signal);
   let unknownSinceMs = Number.POSITIVE_INFINITY;
   for (;;) {
-    const { failure, node } = await Promise.race([tryOnce(options, address), ended]);
+    const { failure, node } = await unless(signal, tryOnce(options, address));
     if (failure === undefined) return outage.end('check');
     if (failure instanceof ScorelineError) throw failure;
-    const refusal = await Promise.race([findRefusal(failure, address, node), ended]);
+    const refusal = await unless(signal, findRefusal(failure, address, node));
     if (refusal) throw refusal;
     outage.begin('check', failure);
     if ((failure as NodeJS.ErrnoException).code !== 'ENOTFOUND') {
@@ -49,18 +49,8 @@ export async function checkRedis(
       unknownSinceMs = Math.min(unknownSinceMs, performance.now());
       if (performance.now() - unknownSinceMs > unknownHostMsMax) throw unknownHost(failure, node);
     }
-    await Promise.race([delay(againAfterMs), ended]);
+    await unless(signal, delay(againAfterMs));
   }
-}
-
-/** Rejects with the reason of the signal when it is aborted. */
-function whenAborted(signal: AbortSignal | undefined): Promise<never> {
-  const aborted = new Promise<never>((_resolve, reject) => {
-    if (signal?.aborted) reject(signal.reason);
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  aborted.catch(() => {});
-  return aborted;
 }
 
 /**

@@ -4,7 +4,6 @@
 // Sampling is ours (tracer.ts), so the SDK records every span it is given. Each exporter has a queue of its own
 // that drops what does not fit, so an endpoint that is down costs neither memory nor requests.
 
-import { setTimeout as delay } from 'node:timers/promises';
 import { format } from 'node:util';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
@@ -19,6 +18,7 @@ import { otlpSignals, type TelemetryConfiguration } from '../configuration/telem
 import { coerceError } from '../errors.js';
 import type { Instruments } from '../metrics/instruments.js';
 import { makeSeldom } from '../process/log.js';
+import { within } from '../process/within.js';
 import { openLogExporter, openMetricExporter, openSpanExporter } from './exporters.js';
 import { makeSendLine } from './log-records.js';
 import { makeMetricProducer } from './metric-producer.js';
@@ -77,10 +77,7 @@ export async function startTelemetry(
       );
     },
     close: () => {
-      closing ??= Promise.race([
-        sdk.close().catch(() => {}),
-        delay(closeMsMax, undefined, { ref: false }),
-      ]);
+      closing ??= within(sdk.close(), closeMsMax);
       return closing;
     },
   };

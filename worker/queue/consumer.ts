@@ -10,6 +10,7 @@
 // BullMQ and Redis are behind the queue. Processes and threads are behind the scorer and the
 // quarantine. So a simulation can replace them all.
 
+import { within } from '../../shared/process/within.js';
 import { countRowsOf, rowsOfItem } from '../../shared/wire/item-id.js';
 import {
   decodeJob,
@@ -27,7 +28,6 @@ import { HeldJobs } from './held-jobs.js';
 import { GivenBack, type TakenJob, type Taking, Unparsed } from './queue.js';
 import { scoreSuspect, scoreSuspectHere, waitForCell } from './suspects.js';
 import { hasPayload, refuseJob, unpackItems } from './unpacking.js';
-import { within } from './within.js';
 
 /** How long to wait for the end of taking once nothing is held. Without Redis it never comes. */
 const endMsMax = 800;

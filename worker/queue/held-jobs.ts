@@ -11,8 +11,8 @@
 // joins the work already running. A job whose worker died is *suspect*. Suspects wait for the
 // quarantine and not for the engine, so they have their own share of the room.
 
+import { within } from '../../shared/process/within.js';
 import { GivenBack, type TakenJob } from './queue.js';
-import { within } from './within.js';
 
 /** How long a worker with one job of one row waits for it before it looks for another. */
 const firstJobMsMax = 2;

@@ -5,9 +5,9 @@
 // it.
 
 import { nowMs } from '../../shared/clock.js';
+import { within } from '../../shared/process/within.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import { type Redis, repliesOf } from '../../shared/redis/redis.js';
-import { within } from './within.js';
 
 const renewEveryMs = 2000;
 /** A worker that has not renewed its presence for this long counts as gone. */

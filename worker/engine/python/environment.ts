@@ -22,9 +22,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ScorelineError } from '../../../shared/errors.js';
 import { readTextIfAny } from '../../../shared/files/text-file.js';
 import type { Logger } from '../../../shared/process/log.js';
+import { unless } from '../../../shared/process/unless.js';
 import { requirementLists } from '../../../shared/python/code.js';
 import { makePythonEnvironment, pythonIn } from '../../../shared/python/environment.js';
-import { unless } from '../../unless.js';
 import { killOnAbort } from './group.js';
 import { variablesOfPrograms } from './variables.js';
 
