@@ -8,10 +8,9 @@
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { makeTemporary } from '../cli/temporary.js';
 import { packageDirectory } from '../shared/version.js';
 import { addAdder } from '../test/tensor-model.js';
 import { type RedisAccount, readRedisAccount, subtract } from './accounting.js';
@@ -32,7 +31,6 @@ interface Workload {
   readonly pathname: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly bodies: readonly (string | Buffer)[];
-  remove(): void;
 }
 
 /** Processor time of one item, in microseconds. */
@@ -61,7 +59,6 @@ const rows = [];
 const results: Record<string, number> = {};
 for (const workload of [text(), picture(), tensors()]) {
   const costs = await measure(workload);
-  workload.remove();
   const of = (key: keyof Cost) => median(costs.map((cost) => cost[key]));
   const beside = of('worker') - of('model');
   rows.push({
@@ -166,29 +163,25 @@ function text(): Workload {
     pathname: `/v1/models/${model}/score`,
     headers: {},
     bodies: readQuestionBodies(),
-    remove: () => {},
   };
 }
 
 function picture(): Workload {
   const model = 'efficientnet-lite0';
-  const { path: modelsDirectory, remove } = makeModelsDirectory(model, {
-    device: { type: 'cpu', threads: 1 },
-  });
+  const device = { type: 'cpu', threads: 1 } as const;
   return {
     name: 'picture',
     model,
-    modelsDirectory,
+    modelsDirectory: makeModelsDirectory(model, { device }),
     pathname: `/v1/models/${model}/score`,
     headers: { 'Content-Type': 'image/jpeg' },
     bodies: readPhotographs().map(({ bytes }) => bytes),
-    remove,
   };
 }
 
 /** Two rows of eight numbers, which the network adds. */
 function tensors(): Workload {
-  const modelsDirectory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-models-'));
+  const modelsDirectory = makeTemporary('models');
   addAdder(modelsDirectory);
   const numbers = Array.from({ length: 8 }, (_, at) => at);
   const input = (name: string) => ({ name, shape: [1, 8], datatype: 'FP32', data: numbers });
@@ -199,6 +192,5 @@ function tensors(): Workload {
     pathname: '/v2/models/adder/infer',
     headers: {},
     bodies: [JSON.stringify({ inputs: [input('a'), input('b')] })],
-    remove: () => rmSync(modelsDirectory, { recursive: true, force: true }),
   };
 }

@@ -33,17 +33,17 @@ const directory = makeModelsDirectory(values.model, {
 
 const service = await startBenchService({
   models: values.model,
-  modelsDirectory: directory.path,
+  modelsDirectory: directory,
   roles: ['worker'],
 });
-const [model] = readModels({ directory: directory.path, names: [values.model], filesNeeded: true });
+const [model] = readModels({ directory, names: [values.model], filesNeeded: true });
 const feeder = await makeFeeder({
   model: model as Model,
   redisUrl: service.redisUrl,
   inFlight: batchSize * 4,
   inputs: sampleInputs((model as Model).manifest, (model as Model).manifest.network?.inputs),
 });
-const bare = fork(new URL('./engine-bare.js', import.meta.url), [directory.path, values.model]);
+const bare = fork(new URL('./engine-bare.js', import.meta.url), [directory, values.model]);
 await once(bare, 'message');
 
 const rows = [];
@@ -69,5 +69,4 @@ report('engine', rows, {
 bare.disconnect();
 await feeder.close();
 await service.close();
-directory.remove();
 process.exit(0);

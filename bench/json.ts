@@ -3,12 +3,10 @@
 // How long the API's main thread takes to read tensors in JSON, during which it serves nobody else: from the
 // bytes of the body to checked tensors, with the API's own code. `TENSOR_JSON_BYTES_MAX` bounds it.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { parseInferJson } from '../api/inference/exact-json.js';
 import { readInferRequest } from '../api/inference/infer-request.js';
 import { decodeText } from '../api/kinds/charset.js';
+import { makeTemporary } from '../cli/temporary.js';
 import { findModel, type Model, readModels } from '../shared/registry/models.js';
 import type { Datatype } from '../shared/tensors/tensors.js';
 import { addEcho } from '../test/tensor-model.js';
@@ -35,7 +33,7 @@ const kinds: readonly Kind[] = [
   { name: 'lists of one number each', datatype: 'FP32', element: '[7]' },
 ];
 
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-models-'));
+const directory = makeTemporary('models');
 for (const datatype of new Set(kinds.map((kind) => kind.datatype))) {
   addEcho(directory, datatype, { shape: [-1, 1], changes: { batch: 'none' } });
 }
@@ -53,7 +51,6 @@ for (const kind of kinds) {
     results[`${kind.name.replaceAll(' ', '_')}_${sizes[at]}`] = ms;
   }
 }
-rmSync(directory, { recursive: true, force: true });
 report('json', rows, results);
 
 /** Returns the median time in milliseconds. */

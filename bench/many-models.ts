@@ -3,20 +3,12 @@
 // What many models in one worker cost, while nobody asks and under load. For each number of models it starts a service
 // with copies of the included table. The clients are spread over the models.
 
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { dump } from 'js-yaml';
+import { makeTemporary } from '../cli/temporary.js';
 import { readManifest } from '../shared/manifest/file.js';
 import { packageDirectory } from '../shared/version.js';
 import { readProcessorMs } from './api.js';
@@ -54,7 +46,7 @@ report('many-models', rows, {
 process.exit(0);
 
 async function measure(count: number): Promise<Record<string, number>> {
-  const modelsDirectory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-models-'));
+  const modelsDirectory = makeTemporary('models');
   const names = Array.from({ length: count }, (_, at) => `table-${at + 1}`);
   for (const name of names) copyModel(modelsDirectory, name);
   const startedAt = performance.now();
@@ -64,7 +56,6 @@ async function measure(count: number): Promise<Record<string, number>> {
   await load(service, names, 3);
   const loaded = await load(service, names, values.seconds);
   await service.close();
-  rmSync(modelsDirectory, { recursive: true });
   return { models: count, 'ready s': round(seconds), ...idle, ...loaded };
 }
 

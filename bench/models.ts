@@ -2,20 +2,11 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import os from 'node:os';
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { dump, load } from 'js-yaml';
+import { makeTemporary } from '../cli/temporary.js';
 import type { Manifest } from '../shared/manifest/manifest.js';
 import { makeLogger } from '../shared/process/log.js';
 import { packageDirectory } from '../shared/version.js';
@@ -25,9 +16,9 @@ import { ensureEnvironment } from '../worker/engine/python/environment.js';
 export function makeModelsDirectory(
   name: string,
   changes: { batch?: Partial<Manifest['batch']>; device?: Partial<Manifest['device']> },
-) {
+): string {
   const original = path.join(packageDirectory(), 'models', name);
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-models-'));
+  const directory = makeTemporary('models');
   const folder = path.join(directory, name);
   mkdirSync(folder);
   const manifest = load(readFileSync(path.join(original, 'model.yaml'), 'utf8')) as {
@@ -47,17 +38,17 @@ export function makeModelsDirectory(
     },
   };
   writeFileSync(path.join(folder, 'model.yaml'), dump(changed));
-  return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+  return directory;
 }
 
 /**
  * Makes a temporary models folder with the FAQ matcher as a Python program, the one that the peers run, and
  * its environment.
  */
-export async function makeProgramDirectory() {
+export async function makeProgramDirectory(): Promise<string> {
   const root = packageDirectory();
   const peers = path.join(root, 'bench/peers');
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-models-'));
+  const directory = makeTemporary('models');
   const folder = path.join(directory, 'faq-matcher');
   mkdirSync(folder);
   const original = path.join(root, 'models/faq-matcher');
@@ -77,7 +68,7 @@ export async function makeProgramDirectory() {
   writeFileSync(path.join(folder, 'predict.py'), `${search}${program}`);
   cpSync(path.join(peers, 'model.txt'), path.join(folder, 'requirements.txt'));
   await keepEnvironment(folder);
-  return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+  return directory;
 }
 
 function programOutput(original: string, folder: string) {

@@ -49,10 +49,10 @@ const pathname = `/v1/models/${values.model}/score`;
 const inputs = values.model === 'faq-matcher' ? questions() : await photographs();
 const { bodies, headers } = inputs;
 
-const models = makeModelsDirectory(values.model, { device: { type: 'cpu', threads: 1 } });
+const modelsDirectory = makeModelsDirectory(values.model, { device: { type: 'cpu', threads: 1 } });
 const service = await startBenchService({
   models: values.model,
-  modelsDirectory: models.path,
+  modelsDirectory,
   roles: [...Array.from({ length: values.apis }, () => 'api' as const), 'worker'],
 });
 for (const pid of [process.pid, ...service.apis.map((api) => api.pid)]) os.setPriority(pid, 5);
@@ -95,7 +95,6 @@ print();
 
 redis.disconnect();
 await service.close();
-models.remove();
 process.exit(0);
 
 function overload(peak: number, seconds: number): Promise<OpenRun> {

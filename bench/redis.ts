@@ -13,7 +13,6 @@
 
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -21,6 +20,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v8Arguments } from '../cli/processes/children.js';
 import { startRedis } from '../cli/redis/private-redis.js';
 import { ensureRedisServer } from '../cli/redis/redis.js';
+import { makeTemporary } from '../cli/temporary.js';
 import { packageDirectory } from '../shared/version.js';
 import { readRedisAccount, subtract } from './accounting.js';
 import { readProcessorMs } from './api.js';
@@ -43,7 +43,7 @@ const seconds = values.seconds;
 const share = values.share;
 const pods = values.pods;
 
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
+const directory = makeTemporary('bench');
 const server = await startRedis({
   server: ensureRedisServer(console.error),
   directory,
@@ -66,7 +66,6 @@ report('redis', rows, { share, ...Object.fromEntries(capacities) });
 worker.disconnect();
 redis.disconnect();
 await server.close();
-rmSync(directory, { recursive: true, force: true });
 process.exit(0);
 
 async function measure(bytes: number, inFlight: number) {

@@ -5,11 +5,11 @@
 // network's own pixels, as binary tensors of 151 kB. One service has both models, and they take turns.
 
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { load as parseYaml } from 'js-yaml';
+import { makeTemporary } from '../cli/temporary.js';
 import { packageDirectory } from '../shared/version.js';
 import { median, runLoad } from './load.js';
 import { readOptions } from './options.js';
@@ -81,7 +81,6 @@ try {
   );
 } finally {
   await service.close();
-  rmSync(directory, { recursive: true, force: true });
 }
 process.exit(0);
 
@@ -112,7 +111,7 @@ function tensorSide(side: string, model: string, datatype: string, data: Buffer)
 /** Makes a models folder with the original, and with a network that takes floats. */
 function makeModels(): string {
   const models = path.join(packageDirectory(), 'models');
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-models-'));
+  const folder = makeTemporary('models');
   for (const each of [name, 'imagenet-1k.txt']) {
     cpSync(path.join(models, each), path.join(folder, each), { recursive: true });
   }

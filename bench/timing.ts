@@ -91,10 +91,10 @@ function checkInProcess(): Times {
 }
 
 async function askOverHttp(): Promise<Times> {
-  const models = makeModelsDirectory('faq-matcher', {});
+  const modelsDirectory = makeModelsDirectory('faq-matcher', {});
   const service = await startBenchService({
     models: 'faq-matcher',
-    modelsDirectory: models.path,
+    modelsDirectory,
     roles: ['worker'],
   });
   const redis = await connectToRedis(service.redisUrl);
@@ -102,7 +102,7 @@ async function askOverHttp(): Promise<Times> {
   const api = await startBenchApi({
     REDIS_URL: service.redisUrl,
     MODELS: 'faq-matcher',
-    MODELS_DIR: models.path,
+    MODELS_DIR: modelsDirectory,
     AUTH: 'keys',
   });
   const client = makeClient(Number(new URL(api.url).port));
@@ -122,7 +122,6 @@ async function askOverHttp(): Promise<Times> {
   redis.disconnect();
   await api.close();
   await service.close();
-  models.remove();
   return times;
 }
 

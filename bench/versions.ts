@@ -5,19 +5,11 @@
 // before it leaves; workers load the new one, the API switches, and the old one is unloaded. The result is the ratio
 // of the p99 of both halves. The versions are the same network, so each answer is either right or a failure.
 
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { dump } from 'js-yaml';
+import { makeTemporary } from '../cli/temporary.js';
 import { readManifest } from '../shared/manifest/file.js';
 import { packageDirectory } from '../shared/version.js';
 import { measureSteady, type Round } from './flooded-rounds.js';
@@ -39,7 +31,7 @@ const values = readOptions({
 });
 const name = 'faq-matcher';
 const pathname = `/v1/models/${name}/score`;
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-versions-'));
+const directory = makeTemporary('versions');
 const folderOf = (version: number) => path.join(directory, name, String(version));
 
 addVersion(1);
@@ -78,7 +70,6 @@ report(
   },
 );
 await service.close();
-rmSync(directory, { recursive: true, force: true });
 process.exit(0);
 
 /** Writes a version of the model: its own manifest, and links to all else. */

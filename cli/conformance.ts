@@ -4,18 +4,15 @@
 // (conformance/run.ts). At the end it prints the counts, and the same figures as one line of JSON. It exits
 // with 1 if any answer differs. The first run needs Python 3.11 to collect the tests.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { collectCases, readCases } from '../conformance/cases.js';
 import { runConformance } from '../conformance/run.js';
 import { coerceError } from '../shared/errors.js';
+import { makeTemporary } from './temporary.js';
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-conformance-'));
-process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+const directory = makeTemporary('conformance');
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   // Exiting is enough: what was started ends with this process.
   process.on(signal, () => process.exit(1));

@@ -5,8 +5,6 @@
 // and no request lost while pods end in every way. Prints how long things took. Exits with 1 if anything is wrong,
 // and with 0 if there is no cluster, after saying so.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -33,6 +31,7 @@ import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
 import { toCount } from './numbers.js';
 import { readNames, say } from './seeded/run.js';
+import { makeTemporary } from './temporary.js';
 
 /** Long enough for a worker to come back after anything that the run does. */
 const deadlineMs = 30_000;
@@ -40,8 +39,7 @@ const deadlineMs = 30_000;
 /** The parts of a run. Every disturbance comes with scaling. */
 const partNames = ['scaling', ...disturbances.map(({ name }) => name), 'bad-pods'];
 
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-e2e-'));
-process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+const directory = makeTemporary('e2e');
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => process.exit(1));
 

@@ -5,13 +5,13 @@
 // copy of the lock file in which nothing is for development only.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
+import { makeTemporary } from './temporary.js';
 
 interface LockFile {
   readonly packages: Readonly<Record<string, { dev?: boolean; devDependencies?: unknown }>>;
@@ -23,23 +23,18 @@ const read = (name: string) =>
 await runCommand(() => {
   parseArgs({ options: {} });
   const { devDependencies: _, ...manifest } = read('package.json');
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-sbom-'));
-  try {
-    // npm names the list by its folder.
-    const folder = path.join(directory, manifest.name);
-    mkdirSync(folder);
-    writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
-    const lockFile = withoutDevelopment(read('package-lock.json'));
-    writeFileSync(path.join(folder, 'package-lock.json'), JSON.stringify(lockFile));
-    const { status } = spawnSync(
-      'npm',
-      ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--sbom-type=application'],
-      { cwd: folder, stdio: 'inherit' },
-    );
-    process.exitCode = status ?? 1;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  // npm names the list by its folder.
+  const folder = path.join(makeTemporary('sbom'), manifest.name);
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
+  const lockFile = withoutDevelopment(read('package-lock.json'));
+  writeFileSync(path.join(folder, 'package-lock.json'), JSON.stringify(lockFile));
+  const { status } = spawnSync(
+    'npm',
+    ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--sbom-type=application'],
+    { cwd: folder, stdio: 'inherit' },
+  );
+  process.exitCode = status ?? 1;
 });
 
 function withoutDevelopment(lockFile: LockFile): LockFile {

@@ -4,17 +4,16 @@
 // The first run installs the frameworks.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
 import { ensureRedisServer } from './redis/redis.js';
+import { makeTemporary } from './temporary.js';
 
 const root = packageDirectory();
 const say = (line: string) => process.stderr.write(`${line}\n`);
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-parity-'));
-process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+const directory = makeTemporary('parity');
 
 say(
   'PyTorch and TensorFlow for Linux take up to 9 GB of disk in data/python, and a while to be installed, once.',

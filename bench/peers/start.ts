@@ -57,7 +57,7 @@ export async function startScoreline({
 }: ScorelineOptions): Promise<StartedServer> {
   const name = scenario === 'text' ? 'faq-matcher' : 'efficientnet-lite0';
   // Several workers share the cores, as the peers' do; one has what its manifest says.
-  const models =
+  const modelsDirectory =
     engine === 'python'
       ? await makeProgramDirectory()
       : makeModelsDirectory(name, workers > 1 ? { device: { type: 'cpu', threads: 1 } } : {});
@@ -65,16 +65,13 @@ export async function startScoreline({
   Object.assign(process.env, markedEnvironment(mark));
   const service = await startBenchService({
     models: name,
-    modelsDirectory: models.path,
+    modelsDirectory,
     roles: ['api', ...Array.from({ length: workers }, () => 'worker' as const)],
   });
   return {
     url: service.url,
     pids: findMarked(mark),
-    close: async () => {
-      await service.close();
-      models.remove();
-    },
+    close: () => service.close(),
   };
 }
 

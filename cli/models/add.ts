@@ -2,15 +2,7 @@
 // is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. What it does
 // not say, files beside it and flags do, or the user, who is asked only at a terminal.
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -33,6 +25,7 @@ import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { sayHowToAsk } from '../curl-line.js';
 import { misused, wrongFile } from '../faults.js';
+import { withFolder } from '../temporary.js';
 import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
@@ -91,8 +84,7 @@ export async function addModel(
   if (existsSync(folder)) {
     throw wrongFile(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
   }
-  const temporary = mkdtempSync(path.join(os.tmpdir(), 'scoreline-add-'));
-  try {
+  await withFolder(os.tmpdir(), 'scoreline-add', async (temporary) => {
     const onnx = wishes.format === 'onnx' ? wishes.file : await exportModel(wishes, temporary, say);
     mkdirSync(folder, { recursive: true });
     const draft = await makeDraft(wishes, { folder, onnx });
@@ -104,12 +96,10 @@ export async function addModel(
     await checkModel(model, say);
     say(`\n${manifestFile({ folder })} is yours to edit.`);
     sayHowToAsk(model, say);
-  } catch (thrown) {
+  }).catch((thrown) => {
     rmSync(folder, { recursive: true, force: true });
     throw thrown;
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
+  });
 }
 
 function sayRemark(say: (line: string) => void, what: string, why: string): void {

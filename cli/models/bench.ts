@@ -5,10 +5,10 @@ import os from 'node:os';
 import process from 'node:process';
 import { describeMachine } from '../../bench/report.js';
 import { toNumber, toNumbers } from '../numbers.js';
+import { withFolder } from '../temporary.js';
 import { makeTrial, modelIn } from './copy.js';
 import { type Level, showLevel, startLoaded } from './load.js';
 import { readOptions } from './options.js';
-import { withFolder } from './temporary.js';
 
 export const benchUsage =
   'bench NAME [--version V] [--clients 1,8,64] [--seconds 5] [--workers 1] [--json]';

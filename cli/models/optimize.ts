@@ -22,6 +22,7 @@ import { verifyFiles } from '../../worker/files/verification.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
 import { wrong, wrongFile } from '../faults.js';
 import { toNumber } from '../numbers.js';
+import { withFolder } from '../temporary.js';
 import { checkBatchMates } from './batch-mates.js';
 import { copyManifest, editManifest, manifestFile, modelIn, movedTo } from './copy.js';
 import { type ModelInput, readExample, readModelInputs } from './inputs.js';
@@ -52,7 +53,6 @@ import {
 } from './optimizing/tools.js';
 import { readOptions, toChoice } from './options.js';
 import { compareSpeeds, type Speed } from './speed.js';
-import { withFolder } from './temporary.js';
 import type { Edit } from './yaml-edit.js';
 
 export const optimizeUsage =

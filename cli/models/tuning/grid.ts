@@ -5,10 +5,10 @@ import { makeLogger } from '../../../shared/process/log.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { isOpen } from '../../../shared/tensors/network.js';
 import { loadScorer, openScorer } from '../../../worker/batch/scorer.js';
+import { withFolder } from '../../temporary.js';
 import { makeTrial } from '../copy.js';
 import { readExampleOrSample } from '../inputs.js';
 import { measureBatch } from '../speed.js';
-import { withFolder } from '../temporary.js';
 import type { Edit } from '../yaml-edit.js';
 import { type Cell, worstMs } from './proposal.js';
 
