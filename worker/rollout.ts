@@ -10,14 +10,14 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../shared/clock.js';
-import { coerceError, type ErrorCode, ScorelineError } from '../shared/errors.js';
+import type { ErrorCode, ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/process/log.js';
 import { Rounds } from '../shared/process/rounds.js';
 import { within } from '../shared/process/within.js';
 import type { Keys } from '../shared/redis/keys.js';
 import type { Redis } from '../shared/redis/redis.js';
 import type { ModelFolder } from '../shared/registry/folder.js';
-import { LeftOutLog, logLeftOut } from '../shared/registry/left-out.js';
+import { LeftOutLog, logLeftOut, whyLeftOut } from '../shared/registry/left-out.js';
 import type { Model } from '../shared/registry/models.js';
 import {
   clearFault,
@@ -216,7 +216,7 @@ export class Rollout {
     } catch (thrown) {
       // Nobody wants a model whose place was closed meanwhile.
       if (places.get(queue) !== place) return;
-      const error = asFault(model, thrown);
+      const error = whyLeftOut(name, thrown);
       this.#note(model, error, load);
       logLeftOut(log, [{ name, version, error }]);
       await places.close(place);
@@ -304,11 +304,4 @@ export class Rollout {
       await reportFault(this.#options, queue, { workerId, code, message, revision });
     }
   }
-}
-
-/** Returns why a model cannot be loaded. */
-export function asFault({ name }: Model, thrown: unknown): ScorelineError {
-  if (thrown instanceof ScorelineError) return thrown;
-  const cause = coerceError(thrown);
-  return new ScorelineError('internal_error', `${name}: unexpected: ${cause.message}`, { cause });
 }

@@ -22,7 +22,7 @@ import {
   waitUntilReady,
 } from '../shared/redis/redis.js';
 import { ModelFolder } from '../shared/registry/folder.js';
-import { allLeftOut, type LeftOut, logLeftOut } from '../shared/registry/left-out.js';
+import { allLeftOut, type LeftOut, logLeftOut, whyLeftOut } from '../shared/registry/left-out.js';
 import { collectModels, type Model, type ModelChoice } from '../shared/registry/models.js';
 import { readOrders, reportFault } from '../shared/registry/repository.js';
 import type { Telemetry } from '../shared/telemetry/telemetry.js';
@@ -35,7 +35,7 @@ import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
 import { Guard } from './quarantine/guard.js';
 import { makeRehearse } from './quarantine/rehearsal.js';
-import { asFault, Rollout } from './rollout.js';
+import { Rollout } from './rollout.js';
 
 /** The last part of SHUTDOWN_MS, reserved for handing back unfinished jobs. */
 const handBackMs = 2000;
@@ -200,7 +200,7 @@ async function leaveOutFailed(
   const loading = new Set(all);
   const errors = new Map<Place, ScorelineError>();
   const settled = all.map(async (place) => {
-    await place.warm.catch((thrown) => errors.set(place, asFault(place.model, thrown)));
+    await place.warm.catch((thrown) => errors.set(place, whyLeftOut(place.model.name, thrown)));
     loading.delete(place);
   });
   // All must have settled: a process that exits while a network loads is aborted by ONNX Runtime.

@@ -6,12 +6,11 @@
 
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { coerceError, ScorelineError } from '../errors.js';
 import { listModels } from '../manifest/file.js';
 import { labelFilesOf } from '../manifest/labels.js';
 import { codeFiles } from '../python/code.js';
 import { filesOf } from './files.js';
-import type { LeftOut } from './left-out.js';
+import { type LeftOut, whyLeftOut } from './left-out.js';
 import {
   type Asked,
   askedByName,
@@ -136,7 +135,7 @@ export class ModelFolder {
       read = isModel ? collectVersions(model, this.#choice, here) : noneOf(name);
     } catch (thrown) {
       // A queue that was named is not there any more.
-      const leftOut = [{ name, error: asError(thrown) }];
+      const leftOut = [{ name, error: whyLeftOut(name, thrown) }];
       this.#known.set(name, { versions: { ...before, leftOut }, stamp });
       return;
     }
@@ -173,12 +172,6 @@ function pinned({ traffic, models }: CollectedVersions): Traffic | undefined {
 
 function noneOf(name: string): CollectedVersions {
   return { name, models: [], leftOut: [], traffic: undefined };
-}
-
-function asError(thrown: unknown): ScorelineError {
-  if (thrown instanceof ScorelineError) return thrown;
-  const cause = coerceError(thrown);
-  return new ScorelineError('internal_error', `unexpected: ${cause.message}`, { cause });
 }
 
 /** The files beside those of known models that say what is served, or are the code of programs. */

@@ -1,7 +1,7 @@
 // Models that are left out. A model that cannot be served does not stop the others: the process goes
 // on without it and says why, at the level `error`. It stops only if no model is left.
 
-import { ScorelineError } from '../errors.js';
+import { coerceError, ScorelineError } from '../errors.js';
 import type { Logger } from '../process/log.js';
 
 export interface LeftOut {
@@ -18,6 +18,13 @@ export interface LeftOut {
   readonly fault?: string | undefined;
   /** Whether it can be read, and waits for a worker or an order. */
   readonly isWaiting?: boolean | undefined;
+}
+
+/** Returns why a model is left out, of what was thrown when it was read or loaded. */
+export function whyLeftOut(name: string, thrown: unknown): ScorelineError {
+  if (thrown instanceof ScorelineError) return thrown;
+  const cause = coerceError(thrown);
+  return new ScorelineError('internal_error', `${name}: unexpected: ${cause.message}`, { cause });
 }
 
 /** Logs a line for each model that is left out. */
