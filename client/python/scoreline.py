@@ -24,10 +24,12 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Callable, TypedDict, TypeVar, Union
 from urllib.parse import quote, urlsplit
 
 import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import AuthBase
 
 try:
@@ -213,7 +215,7 @@ _VISIBLE = r"[!-~]+"
 
 
 class ScorelineClient:
-    """The client of one service. Threads should have one each, since they cannot share connections safely."""
+    """The client of one service. Threads should have one each. A forked process makes connections of its own."""
 
     def __init__(
         self,
@@ -231,8 +233,8 @@ class ScorelineClient:
         if key is not None and not callable(key):
             _check_key(key)
         self._auth = _Bearer(key)
-        self._timeout_ms = timeout_ms
-        self._retries = retries
+        self._timeout_ms = _check_number("timeout_ms", timeout_ms, "above 0")
+        self._retries = _check_number("retries", retries, "0 or more")
         self._session = _Session()
 
     def close(self) -> None:
@@ -428,9 +430,9 @@ class ScorelineClient:
         return job
 
     def _open(self, timeout_ms: float | None, request_id: str | None) -> _Call:
-        limit_ms = self._timeout_ms if timeout_ms is None else timeout_ms
-        if not limit_ms > 0:
-            raise ValueError(f"Expected timeout_ms to be a number above 0; got {limit_ms}.")
+        limit_ms = self._timeout_ms
+        if timeout_ms is not None:
+            limit_ms = _check_number("timeout_ms", timeout_ms, "above 0")
         if request_id is not None:
             # The service puts an id of its own in place of any other.
             expected = "1 to 128 letters, digits and -_.:/+=@, or None"
@@ -446,9 +448,21 @@ class ScorelineClient:
 
 
 class _Session(requests.Session):
-    """requests reads the body and the address of a redirect, even of one that it must not follow."""
+    """Connections of one process, which follow no redirect."""
+
+    # Also that of a session that was pickled
+    _process = 0
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        # A forked process shares the connections of its parent, and each would read answers to the other.
+        if self._process != os.getpid():
+            for prefix in ("https://", "http://"):
+                self.mount(prefix, HTTPAdapter())
+            self._process = os.getpid()
+        return super().get_adapter(url)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
+        # requests reads its body and its address even where it must not follow it.
         return None
 
 
@@ -487,7 +501,7 @@ class _Call:
         session: requests.Session,
         url: str,
         auth: AuthBase,
-        retries: int,
+        retries: float,
         limit_ms: float,
         request_id: str,
     ) -> None:
@@ -727,6 +741,13 @@ def _check(name: str, text: str, form: str, expected: str) -> str:
     if isinstance(text, str) and re.fullmatch(form, text, re.ASCII):
         return text
     raise ValueError(f"Expected {name} to be {expected}; got {repr(text)[:80]}.")
+
+
+def _check_number(name: str, value: Any, expected: str) -> float:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and (value > 0 or (value == 0 and expected == "0 or more")):
+        return float(value)
+    raise ValueError(f"Expected {name} to be a number, {expected}; got {value!r}.")
 
 
 def _encode_input(input: Input) -> tuple[bytes, str]:
@@ -1152,6 +1173,10 @@ def _encode_tensor(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
     name, data, shape = tensor.name, tensor.data, tensor.shape
     datatype = tensor.datatype
     if numpy is not None and isinstance(data, numpy.ndarray):
+        if numpy.ma.is_masked(data):
+            raise ValueError(
+                f"Expected {name!r} without masked elements, which a tensor cannot say; call its filled()."
+            )
         shape = data.shape if shape is None else shape
         if data.dtype.kind not in "OSU":
             own = _datatype_of(name, data.dtype)

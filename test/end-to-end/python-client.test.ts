@@ -16,6 +16,7 @@ import { type Caller, folder, openCaller } from './python-caller.js';
 const question = 'copy an object';
 const key = 'scl_ogfBMf6UI0_secretsecretsecretsecretsecretsecre';
 const scored = { model: 'm', version: '1', predictions: [] };
+const masked = "[scoreline.Tensor('a', numpy.ma.array([1, 2], mask=[False, True]))]";
 const noModels = { models: [], waiting: [], leftOut: [] };
 
 describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 600_000 }, () => {
@@ -233,9 +234,28 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
     ['score', ['..', 'text'], /name of a model/],
     ['infer', ['m', { tensors: [{ name: 'a', data: [1] }] }], /"?'a'"? to have a shape/],
     ['infer', ['m', { tensors: [{ name: 'a', data: 7 }] }], /'a' to be a numpy array or a list/],
+    ['infer', ['m', { python: masked }], /'a' without masked elements/],
   ])('refuses bad input before it is sent: %s %j', async (method, given, expected) => {
     const { misuse } = await python.call({ url, method, arguments: given });
     expect(misuse).toMatch(expected);
+  });
+
+  test('has no connection in common with a process that was forked', async () => {
+    const peer = await openPeer(json(noModels));
+    await python.call({ url: peer.url, method: 'models_in_fork_too' });
+    const [first, forked, last] = peer.requests.map(({ socket }) => socket);
+    expect(forked).not.toBe(first);
+    expect(last).toBe(first);
+  });
+
+  test.each<[object]>([
+    [{ retries: -1 }],
+    [{ retries: { python: "float('nan')" } }],
+    [{ timeout_ms: '5000' }],
+    [{ timeout_ms: 0 }],
+  ])('refuses the limit %j', async (limit) => {
+    const { misuse } = await python.call({ url, method: 'models', ...limit });
+    expect(misuse).toMatch(/^Expected (retries|timeout_ms) to be a number, (0 or more|above 0)/);
   });
 
   test('sends the key that it is given, also a UUID, and refuses one of another type', async () => {

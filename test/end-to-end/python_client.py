@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import sys
 import traceback
@@ -73,10 +74,25 @@ def annotations():
     return {name: sorted(getattr(scoreline, name).__annotations__) for name in names}
 
 
+def in_fork(work):
+    process = os.fork()
+    if process == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    os.waitpid(process, 0)
+
+
 def call(url, method, arguments=(), named=None, **options):
     if method == "annotations":
         return {"result": annotations()}
+    options = {name: to_input(value) for name, value in options.items()}
     with scoreline.ScorelineClient(url, **options) as client:
+        if method == "models_in_fork_too":
+            client.models()
+            in_fork(client.models)
+            return {"result": client.models()}
         result = getattr(client, method)(*map(to_input, arguments), **to_options(named or {}))
         if method == "events":
             result = list(result)
