@@ -165,7 +165,7 @@ export class Service {
    */
   async score({ body, contentType }: CommandInput): Promise<CommandAnswer> {
     const { triesMax } = this.#options;
-    const asked = this.#asked(contentType, body);
+    const asked = this.#asked(contentType, typeof body === 'string' ? withoutId(body) : body);
     try {
       return await withCall(this.#exchange, triesMax, (call) => call.ask(asked, readAnswer));
     } catch (thrown) {
@@ -188,6 +188,12 @@ export class Service {
       answerMsMax: this.#answerMsMax,
     };
   }
+}
+
+/** A line of a stream has an id. A request of its own has no such field, and the answer gets the id here. */
+function withoutId(line: string): string {
+  const { id, ...others } = parseAsWritten(line) as Readonly<Record<string, unknown>>;
+  return id === undefined ? line : writeAsWritten(others);
 }
 
 async function withCall<T>(
