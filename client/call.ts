@@ -28,7 +28,9 @@ const retriesDefault = 10;
 export function openCall(exchange: Exchange, options: CallOptions): Call {
   const retries = options.retries ?? retriesDefault;
   const requestId = checkId(options.requestId ?? randomId());
-  if (!(retries >= 0)) throw new TypeError(`Expected retries to be 0 or more; got ${retries}.`);
+  if (typeof retries !== 'number' || !(retries >= 0)) {
+    throw misuse('retries to be a number, 0 or more', retries);
+  }
   const limit = openLimit(options);
   return {
     limit,

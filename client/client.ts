@@ -200,13 +200,13 @@ export class ScorelineClient {
     const { state, model, limit, after } = options;
     const query = { state, model, limit, after };
     const asked: Asked = { method: 'GET', path: ['v1', 'jobs'], query };
-    return this.#call(options, (call) => call.ask(asked, readJson<Jobs>('jobs')));
+    return this.#call(options, (call) => call.ask(asked, readJson<Jobs>({ jobs: 'objects' })));
   }
 
   /** Lists the models that the caller may use. */
   async models(options: CallOptions = {}): Promise<Models> {
     const asked: Asked = { method: 'GET', path: ['v1', 'models'] };
-    return this.#call(options, (call) => call.ask(asked, readJson<Models>('models')));
+    return this.#call(options, (call) => call.ask(asked, readJson<Models>({ models: 'objects' })));
   }
 
   #submit<Result>(
@@ -220,7 +220,10 @@ export class ScorelineClient {
       ...(webhookUrl !== undefined && { 'Webhook-Url': webhookUrl }),
     };
     return this.#call(options, (call) =>
-      call.ask({ ...asked, headers }, readJson<SubmittedJob<Result>>('id', 'state')),
+      call.ask(
+        { ...asked, headers },
+        readJson<SubmittedJob<Result>>({ id: 'text', state: 'text' }),
+      ),
     );
   }
 

@@ -50,6 +50,14 @@ export class ScorelineError extends Error {
   }
 }
 
+/** An answer that is not one of the service, or not this version of it. */
+export function answerUnexpected(
+  message: string,
+  more: Omit<ErrorParts, 'code'> = {},
+): ScorelineError {
+  return new ScorelineError(message, { code: 'answer_unexpected', ...more });
+}
+
 /** What a caller did wrong, before anything was sent. */
 export function misuse(expected: string, got: unknown): TypeError {
   return new TypeError(`Expected ${expected}; got ${show(got)}.`);

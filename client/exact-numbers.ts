@@ -1,7 +1,7 @@
 // Reads the numbers of scores in JSON. JSON.parse rounds whole numbers beyond 2 ** 53 without a word.
 
 import { isRounded, longNumber, parseExactly } from '../shared/exact-json.js';
-import { ScorelineError } from './errors.js';
+import { answerUnexpected, type ScorelineError } from './errors.js';
 
 /**
  * Parses JSON that has a score. Elements of INT64 and UINT64 that are no safe integers become strings of their digits, as
@@ -34,8 +34,7 @@ function mend(value: any, exact: any, isLong = false): unknown {
 }
 
 function tooLong(digits: string): ScorelineError {
-  return new ScorelineError(
+  return answerUnexpected(
     `Expected whole numbers that a number of JavaScript can hold; got ${digits.slice(0, 60)}. Ask the model by infer, which answers with BigInt, or have a program write it as a text.`,
-    { code: 'answer_unexpected' },
   );
 }

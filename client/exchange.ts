@@ -4,7 +4,7 @@
 // as `Authorization`, which fetch takes off when it is led to another origin; redirects are not followed anyway.
 
 import type { Problem } from './answers.js';
-import { misuse, ScorelineError } from './errors.js';
+import { answerUnexpected, misuse, ScorelineError } from './errors.js';
 
 export interface SiteOptions {
   /** Where the service is, such as `https://scoring.example.com`. It may have a path. */
@@ -47,7 +47,8 @@ export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions
 
   return async (asked, { signal, requestId }, read) => {
     const headers = makeFields({ ...asked.headers, 'X-Request-Id': requestId });
-    const shown = typeof key === 'function' ? checkKey(await key()) : key;
+    const shown =
+      typeof key === 'function' ? checkKey(await beforeAbort((async () => key())(), signal)) : key;
     signal.throwIfAborted();
     if (shown !== undefined) headers.set('Authorization', `Bearer ${shown}`);
     const { method, body } = asked;
@@ -61,7 +62,10 @@ export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions
       credentials: 'omit',
       redirect: 'manual',
     } as RequestInit;
-    const response = await fetch(addressOf(base, asked), init).catch(lost);
+    const response = await fetch(addressOf(base, asked), init).catch(async (cause) => {
+      if (body instanceof Blob) await checkReadable(body);
+      return lost(cause);
+    });
     if (!response.ok) {
       throw await beforeAbort(errorOf(response, base, requestId), signal).catch(lost);
     }
@@ -74,6 +78,18 @@ export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions
   };
 }
 
+/** To fetch, a file that cannot be read is a lost connection. A browser does not say which it was. */
+async function checkReadable(file: Blob): Promise<void> {
+  await file
+    .slice(0, 1)
+    .arrayBuffer()
+    .catch((cause) => {
+      const message =
+        'Expected a file that can be read; it was changed or deleted after it was opened. Open it again.';
+      throw new TypeError(message, { cause });
+    });
+}
+
 /** Waits no longer than the signal allows. The fetch of Node 20 never ends a body whose gzip is damaged. */
 function beforeAbort<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -83,18 +99,22 @@ function beforeAbort<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
+/** What a member of an answer has to be, by its name. */
+export type Members = Readonly<Record<string, Member>>;
+type Member = 'text' | 'object' | 'objects';
+
 /**
  * Parses the body of an answer: an object with these members at least.
  * @throws ScorelineError `answer_unexpected`
  */
 export function parseJson<T>(
   response: Response,
-  text: string,
-  { parse, members }: { parse: (text: string) => T; members: readonly string[] },
+  bytes: ArrayBuffer | Uint8Array,
+  { parse, members }: { parse: (text: string) => T; members: Members },
 ): T {
   let value: T | undefined;
   try {
-    value = parse(text);
+    value = parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     if (cause instanceof ScorelineError) throw cause;
     const message = 'Expected an answer in JSON; it could not be parsed.';
@@ -102,10 +122,23 @@ export function parseJson<T>(
     // The service writes no such JSON, so a part of it has been lost on its way.
     throw unexpected(response, message, { cause, isRetryable: /^application\/json\b/i.test(type) });
   }
-  const has = (name: string) => (value as Record<string, unknown> | null)?.[name] !== undefined;
-  if (members.every(has)) return value;
-  const wanted = members.map((name) => JSON.stringify(name)).join(', ');
-  throw unexpected(response, `Expected an answer with ${wanted}; got another one.`);
+  const wrong = wrongMembers(value, members);
+  if (wrong.length === 0) return value;
+  throw unexpected(response, `Expected an answer of the service; it has no proper ${wrong}.`);
+}
+
+/** Returns the names of the members that are missing, or something else. */
+export function wrongMembers(value: unknown, members: Members): string[] {
+  const has = ([name, kind]: [string, Member]) => {
+    const member = isObject(value) ? value[name] : undefined;
+    if (kind === 'text') return typeof member === 'string';
+    return kind === 'object' ? isObject(member) : Array.isArray(member) && member.every(isObject);
+  };
+  return Object.entries(members).flatMap((member) => (has(member) ? [] : [member[0]]));
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The answer of something that is not the service, or not this version of it. */
@@ -114,8 +147,7 @@ export function unexpected(
   message: string,
   more?: { cause?: unknown; isRetryable?: boolean },
 ): ScorelineError {
-  return new ScorelineError(`${message} Is the url of the client that of the service?`, {
-    code: 'answer_unexpected',
+  return answerUnexpected(`${message} Is the url of the client that of the service?`, {
     status: response.status,
     requestId: response.headers.get('X-Request-Id') ?? undefined,
     ...more,
@@ -169,8 +201,9 @@ function addressOf(base: URL, { path, query = {} }: Asked): URL {
 }
 
 function encodeSegment(text: string): string {
-  // The platform takes these for steps in the path.
-  if (typeof text === 'string' && !/^\.{0,2}$/.test(text)) return encodeURIComponent(text);
+  // The platform takes these for steps in the path, and has no bytes for half a character.
+  const isName = typeof text === 'string' && !/^\.{0,2}$|\p{Surrogate}/u.test(text);
+  if (isName) return encodeURIComponent(text);
   throw misuse('the name of a model, a version or a job', text);
 }
 

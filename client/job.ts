@@ -2,10 +2,12 @@
 
 import { parseExactly } from '../shared/exact-json.js';
 import type { Job as AnyJob, InferResponse, JobSummary } from './answers.js';
-import { ScorelineError } from './errors.js';
+import { answerUnexpected, ScorelineError } from './errors.js';
 import { parseNumbers } from './exact-numbers.js';
+import { type Members, wrongMembers } from './exchange.js';
+import { decodeOutputs } from './outputs.js';
 import type { Score } from './score.js';
-import { decodeOutputs, type OutputTensor } from './tensors.js';
+import type { OutputTensor } from './tensors.js';
 
 /** What a model answered to tensors. */
 export interface Inference {
@@ -51,13 +53,47 @@ export function isPending({ state }: Pick<AnyJob, 'state'>): boolean {
   return state === 'queued' || state === 'running';
 }
 
-/** Reads a job as the service answers it, in JSON. */
+/** What an answer to tensors has. */
+export const inferenceMembers: Members = {
+  ...({ model_name: 'text', model_version: 'text' } as const),
+  outputs: 'objects',
+};
+
+/** What a job has in each of its states. */
+const membersIn: Readonly<Record<AnyJob['state'], Members>> = {
+  ...{ queued: {}, running: {}, expired: {} },
+  succeeded: { result: 'object' },
+  failed: { problem: 'object' },
+  cancelled: { problem: 'object' },
+};
+
+/**
+ * Reads a job as the service answers it, in JSON.
+ * @throws ScorelineError `answer_unexpected`; SyntaxError
+ */
 export function readJob<Result>(json: string): Job<Result> {
   const job: AnyJob = JSON.parse(json);
+  checkJob(job);
   if (!job.result || !('model_name' in job.result)) return parseNumbers(json);
   // Tensors may hold whole numbers beyond 2 ** 53.
   const { result } = parseExactly(json) as { result: InferResponse };
   return { ...job, result: readInference(result) } as unknown as Job<Result>;
+}
+
+function checkJob(job: AnyJob): void {
+  let wrong = wrongMembers(job, { id: 'text', state: 'text' });
+  if (wrong.length === 0) {
+    const { state, result, problem } = job;
+    if (!Object.hasOwn(membersIn, state)) {
+      throw answerUnexpected(`Expected the state of a job; got ${JSON.stringify(state)}.`);
+    }
+    wrong = wrongMembers(job, membersIn[state]);
+    if (problem) wrong.push(...wrongMembers(problem, { code: 'text', detail: 'text' }));
+    if (result && 'model_name' in result) wrong.push(...wrongMembers(result, inferenceMembers));
+  }
+  if (wrong.length > 0) {
+    throw answerUnexpected(`Expected a job of the service; it has no proper ${wrong}.`);
+  }
 }
 
 export function readInference(response: InferResponse, binary?: Uint8Array): Inference {

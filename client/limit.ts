@@ -25,7 +25,8 @@ const timerMsMax = 2 ** 31 - 1;
 export function openLimit(options: LimitOptions): Limit & { close(): void } {
   const { signal } = options;
   const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
-  if (!(timeoutMs > 0)) throw misuse('timeoutMs to be a number above 0', timeoutMs);
+  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0))
+    throw misuse('timeoutMs to be a number above 0', timeoutMs);
   signal?.throwIfAborted();
   const controller = new AbortController();
   const endsAt = performance.now() + timeoutMs;

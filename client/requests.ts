@@ -3,9 +3,17 @@
 import type { InferResponse } from './answers.js';
 import { misuse } from './errors.js';
 import { parseNumbers } from './exact-numbers.js';
-import { type Asked, parseJson, unexpected } from './exchange.js';
+import { type Asked, type Members, parseJson, unexpected } from './exchange.js';
 import { bodyOf, type Input } from './inputs.js';
-import { type Inference, idOf, type Job, type JobRef, readInference, readJob } from './job.js';
+import {
+  type Inference,
+  idOf,
+  inferenceMembers,
+  type Job,
+  type JobRef,
+  readInference,
+  readJob,
+} from './job.js';
 import { randomId } from './random-id.js';
 import { encodeRequest, type TensorRequest } from './tensors.js';
 
@@ -90,9 +98,9 @@ function checkKey(key: string): string {
 }
 
 /** Reads an answer in JSON that is an object with these members at least. */
-export function readJson<T>(...members: readonly (keyof T & string)[]) {
+export function readJson<T>(members: Members) {
   return async (response: Response): Promise<T> =>
-    parseJson(response, await response.text(), {
+    parseJson(response, await response.arrayBuffer(), {
       parse: JSON.parse as (text: string) => T,
       members,
     });
@@ -100,21 +108,22 @@ export function readJson<T>(...members: readonly (keyof T & string)[]) {
 
 export async function readScore<S>(response: Response): Promise<S> {
   const parse = parseNumbers<S>;
-  return parseJson(response, await response.text(), { parse, members: ['model', 'predictions'] });
+  const members = { model: 'text', version: 'text', predictions: 'objects' } as const;
+  return parseJson(response, await response.arrayBuffer(), { parse, members });
 }
 
 export async function readJobOf<Result>(response: Response): Promise<Job<Result>> {
   const parse = readJob<Result>;
-  return parseJson(response, await response.text(), { parse, members: ['id', 'state'] });
+  return parseJson(response, await response.arrayBuffer(), { parse, members: {} });
 }
 
 /** Reads tensors in JSON, with the data of binary ones behind it. */
 export async function readTensors(response: Response): Promise<Inference> {
   const body = new Uint8Array(await response.arrayBuffer());
   const jsonBytes = Number(response.headers.get(jsonBytesHeader) ?? body.length);
-  const json = new TextDecoder().decode(body.subarray(0, jsonBytes));
   const parse = JSON.parse as (text: string) => InferResponse;
-  const answer = parseJson(response, json, { parse, members: ['model_name', 'outputs'] });
+  const json = body.subarray(0, jsonBytes);
+  const answer = parseJson(response, json, { parse, members: inferenceMembers });
   return readInference(answer, body.subarray(jsonBytes));
 }
 

@@ -1,9 +1,8 @@
 // Tensors of the Open Inference Protocol, as typed arrays. The numbers of typed arrays and the bytes of files travel in
-// binary, and all other data in JSON. Answers to requests are binary, and results of jobs are in JSON.
+// binary, and all other data in JSON.
 
-import { halfToNumber } from '../shared/tensors/half.js';
 import type { InferResponse } from './answers.js';
-import { misuse, ScorelineError } from './errors.js';
+import { misuse } from './errors.js';
 
 export type Datatype = InferResponse['outputs'][number]['datatype'];
 
@@ -58,7 +57,7 @@ export type OutputTensor = { readonly name: string; readonly shape: readonly num
   | { readonly datatype: 'BYTES'; readonly data: readonly string[] }
 );
 
-const numberArrays = {
+export const numberArrays = {
   INT8: Int8Array,
   INT16: Int16Array,
   INT32: Int32Array,
@@ -191,74 +190,4 @@ function writeElement({ name, datatype }: Pick<Tensor, 'name' | 'datatype'>, ele
     );
   }
   return element;
-}
-
-type WireTensor = InferResponse['outputs'][number];
-
-/** Decodes the outputs of an answer. The data of binary ones lie in `binary`, one behind the other. */
-export function decodeOutputs(
-  outputs: readonly WireTensor[],
-  binary: Uint8Array = new Uint8Array(),
-): OutputTensor[] {
-  let at = 0;
-  return outputs.map(({ name, datatype, shape, data, parameters }) => {
-    if (data) return { name, datatype, shape, data: fromJson(datatype, data) } as OutputTensor;
-    const bytesSaid = parameters?.binary_data_size;
-    if (bytesSaid === undefined || at + bytesSaid > binary.length) throw cutOff(name);
-    const bytes = binary.slice(at, at + bytesSaid);
-    at += bytesSaid;
-    return { name, datatype, shape, data: fromBytes(name, datatype, bytes) } as OutputTensor;
-  });
-}
-
-/** The service sends whole answers, so the rest has been lost on its way. */
-function cutOff(what: string): ScorelineError {
-  return new ScorelineError(`Expected all bytes of ${what}; the answer ends before them.`, {
-    code: 'answer_unexpected',
-    isRetryable: true,
-  });
-}
-
-function notText(name: string): ScorelineError {
-  return new ScorelineError(
-    `Expected texts in UTF-8 in the output ${JSON.stringify(name)}; got other bytes. Let the model answer with numbers, or with bytes in base64.`,
-    { code: 'answer_unexpected' },
-  );
-}
-
-function fromBytes(name: string, datatype: Datatype, bytes: Uint8Array): OutputTensor['data'] {
-  if (datatype === 'BYTES') return readStrings(name, bytes);
-  if (datatype === 'BOOL') return Array.from(bytes, (byte) => byte !== 0);
-  // A copy of its own is aligned for any array.
-  const { buffer } = bytes;
-  if (datatype === 'FP16') return Float32Array.from(new Uint16Array(buffer), halfToNumber);
-  return new numberArrays[datatype](buffer as ArrayBuffer);
-}
-
-function readStrings(name: string, bytes: Uint8Array): string[] {
-  const lengths = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  const strings: string[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const start = at + 4;
-    if (start > bytes.length) throw cutOff('a text');
-    at = start + lengths.getUint32(at, true);
-    if (at > bytes.length) throw cutOff('a text');
-    try {
-      strings.push(decoder.decode(bytes.subarray(start, at)));
-    } catch {
-      throw notText(name);
-    }
-  }
-  return strings;
-}
-
-function fromJson(datatype: Datatype, data: readonly unknown[]): OutputTensor['data'] {
-  if (datatype === 'BYTES') return data as string[];
-  if (datatype === 'BOOL') return data as boolean[];
-  if (datatype === 'INT64' || datatype === 'UINT64') {
-    return numberArrays[datatype].from((data as string[]).map(BigInt));
-  }
-  const array = datatype === 'FP16' ? Float32Array : numberArrays[datatype];
-  return array.from(data.map(Number));
 }

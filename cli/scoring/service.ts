@@ -260,16 +260,19 @@ function withRetry(error: CallFailed, isRetryable: boolean): CallFailed {
 
 async function readCatalogue(response: Response): Promise<Catalogue> {
   const parse = JSON.parse as (text: string) => { readonly models: unknown };
-  const { models } = parseJson(response, await response.text(), { parse, members: ['models'] });
+  const { models } = parseJson(response, await response.arrayBuffer(), {
+    parse,
+    members: { models: 'objects' },
+  });
   return { concurrencyMax: concurrencyIn(response.headers.get('ratelimit-policy') ?? ''), models };
 }
 
 /** While a service restarts, a gateway may answer in its place. So answers of another form are asked for again. */
 async function readAnswer(response: Response): Promise<CommandAnswer> {
   const parse = parseAsWritten as (text: string) => CommandAnswer;
-  const members = ['model', 'predictions'];
+  const members = { model: 'text', version: 'text', predictions: 'objects' } as const;
   try {
-    return parseJson(response, await response.text(), { parse, members });
+    return parseJson(response, await response.arrayBuffer(), { parse, members });
   } catch (thrown) {
     throw thrown instanceof CallFailed ? withRetry(thrown, true) : thrown;
   }

@@ -2,7 +2,11 @@
 
 import { randomBytes } from 'node:crypto';
 import { getEventListeners } from 'node:events';
+import { openAsBlob } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
@@ -137,11 +141,65 @@ describe('an answer that is not that of the contract', () => {
     ['a score, to wait for', json(score), (client) => client.wait('j')],
     ['a score, for a list', json(score), (client) => client.jobs()],
     ['a score, for the models', json(score), (client) => client.models()],
+    ['no predictions', json({ ...score, predictions: null }), (client) => client.score('m', 'a')],
+    ['a text for a list', json({ jobs: 'none' }), (client) => client.jobs()],
+    ['no result', json({ ...job, state: 'succeeded' }), (client) => client.wait('j')],
+    ['no problem', json({ ...job, state: 'failed' }), (client) => client.job('j')],
+    ['another state', json({ ...job, state: 'lost' }), (client) => client.wait('j')],
   ])('is an error at once: %s', async (_what, answer, ask) => {
     const peer = await openPeer(answer);
     const error = await failureOf(ask(peer.open()));
     expect(error).toMatchObject({ code: 'answer_unexpected', isRetryable: false });
     expect(peer.requests).toHaveLength(1);
+  });
+});
+
+describe('an output that is not what it says', () => {
+  const output = { name: 'o', datatype: 'FP32', shape: [2] };
+  const said = (bytes: unknown) => ({ parameters: { binary_data_size: bytes } });
+  test.each<[what: object | null, binary: string]>([
+    [{ shape: [2, 2], ...said(8) }, 'aaaabbbb'],
+    [{ shape: [-1, -2], ...said(8) }, 'aaaabbbb'],
+    [{ shape: null, ...said(8) }, 'aaaabbbb'],
+    [{ ...said(7) }, 'aaaabbb'],
+    [{ ...said(-4) }, 'aaaabbb'],
+    [{ ...said('8') }, 'aaaabbbb'],
+    [{ datatype: 'BF16', ...said(4) }, 'aabb'],
+    [{}, ''],
+    [{ data: [1] }, ''],
+    [{ data: [1, null] }, ''],
+    [{ data: [1, 'one'] }, ''],
+    [{ datatype: 'INT8', data: [1, 300] }, ''],
+    [{ datatype: 'INT8', data: [1, 1.5] }, ''],
+    [{ datatype: 'UINT64', data: ['1', '-1'] }, ''],
+    [{ datatype: 'INT64', data: ['1', 'one'] }, ''],
+    [{ datatype: 'BOOL', data: [true, 1] }, ''],
+    [{ datatype: 'BYTES', data: ['a', 1] }, ''],
+    [null, ''],
+  ])('is an error at once, in an answer and in a job: %j', async (what, binary) => {
+    const outputs = what && [{ ...output, ...what }];
+    const result = { model_name: 'm', model_version: '1', outputs };
+    const head = JSON.stringify(result);
+    const answer: Answer = (response) => {
+      response.setHeader('Inference-Header-Content-Length', head.length);
+      response.end(head + binary);
+    };
+    const peer = await openPeer(answer, json({ ...job, state: 'succeeded', result }));
+    const client = peer.open();
+    const error = await failureOf(client.infer('m', { inputs: [] }));
+    expect(error).toMatchObject({ code: 'answer_unexpected', isRetryable: false });
+    if (binary === '') {
+      expect(await failureOf(client.wait('j'))).toMatchObject({ code: 'answer_unexpected' });
+    }
+    expect(peer.requests).toHaveLength(binary === '' ? 2 : 1);
+  });
+});
+
+test('takes no answer for a text that is not UTF-8', async () => {
+  const bytes = Buffer.from(JSON.stringify({ ...score, id: 'ä' }), 'latin1');
+  const peer = await openPeer((response) => response.end(bytes));
+  expect(await failureOf(peer.open().score('m', 'text'))).toMatchObject({
+    code: 'answer_unexpected',
   });
 });
 
@@ -450,6 +508,16 @@ describe('the address and the key', () => {
     expect(open).not.toThrow(/secretsecret/);
   });
 
+  test('are waited for no longer than the call may take', async () => {
+    const peer = await openPeer(json(score));
+    const client = peer.open({ key: () => new Promise<string>(() => {}), timeoutMs: 200 });
+    expect(await failureOf(client.models())).toMatchObject({ code: 'timed_out' });
+    const signal = AbortSignal.timeout(100);
+    await expect(client.models({ signal, timeoutMs: 60_000 })).rejects.toThrow(/due to timeout/);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(peer.requests).toEqual([]);
+  });
+
   test('are not sent after a redirect', async () => {
     const peer = await openPeer((response) =>
       response.writeHead(308, { Location: 'https://elsewhere.example/' }).end(),
@@ -519,12 +587,31 @@ describe('bad input', () => {
     },
   );
 
-  test.each(['', '.', '..', undefined])('is refused as the name of a model: %j', async (name) => {
-    await expect(client.score(name as string, 'text')).rejects.toThrow(/name of a model/);
+  test.each(['', '.', '..', '\ud800', undefined])(
+    'is refused as the name of a model: %j',
+    async (name) => {
+      await expect(client.score(name as string, 'text')).rejects.toThrow(/name of a model/);
+    },
+  );
+
+  test.each([0, -1, Number.NaN, '5000', true])('is refused as a limit: %j', async (given) => {
+    const limit = given as number;
+    await expect(client.models({ timeoutMs: limit })).rejects.toThrow(/timeoutMs .* above 0/);
+    if (given === 0) return;
+    await expect(client.models({ retries: limit })).rejects.toThrow(/retries .* 0 or more/);
   });
 
-  test.each([0, -1, Number.NaN])('is refused as a time limit: %d', async (timeoutMs) => {
-    await expect(client.models({ timeoutMs })).rejects.toThrow(/timeoutMs .* above 0/);
+  test('is refused as a file that was changed after it was opened', async () => {
+    const peer = await openPeer(json(score));
+    const folder = await mkdtemp(path.join(tmpdir(), 'changed-'));
+    const file = path.join(folder, 'picture');
+    await writeFile(file, 'one');
+    const blob = await openAsBlob(file);
+    await writeFile(file, 'another');
+    await expect(peer.open().score('m', blob)).rejects.toThrow(/changed or deleted .* Open it/);
+    await rm(folder, { recursive: true });
+    await expect(peer.open().score('m', blob)).rejects.toThrow(/changed or deleted .* Open it/);
+    expect(await peer.open().score('m', new Blob(['one']))).toEqual(score);
   });
 
   test.each<[object, RegExp]>([
