@@ -4,8 +4,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** What no build reads. */
-const others = new Set(['node_modules', 'dist', 'data', 'coverage']);
+/** What no build reads. A new model, or other values of a cluster, wait for no compiler. */
+const others = new Set(['node_modules', 'dist', 'data', 'coverage', 'generated']);
+const isOther = (file) =>
+  others.has(path.basename(file)) || file === 'models' || /\.ya?ml$/.test(file);
 
 /** Describes all files of a project that a build may read, by their sizes and times of change. */
 export function describeSources(root) {
@@ -13,7 +15,7 @@ export function describeSources(root) {
   const add = (folder) => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       const file = path.join(folder, entry.name);
-      if (entry.name.startsWith('.') || others.has(entry.name)) continue;
+      if (entry.name.startsWith('.') || isOther(path.relative(root, file))) continue;
       if (entry.isDirectory()) add(file);
       else if (entry.isFile()) {
         const { size, mtimeMs } = statSync(file);

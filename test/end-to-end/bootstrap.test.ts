@@ -85,6 +85,12 @@ test('a start builds only what has changed since the last whole build', () => {
   compiler();
   expect(runsOfCompiler()).toEqual([0, 2]);
   expect(runsOfCompiler()).toEqual([0, 0]);
+  for (const own of ['models/mine/labels.txt', 'k8s/values.yaml', 'k8s/generated/file.json']) {
+    write(own, 'one');
+    expect(runsOfCompiler()).toEqual([0, 0]);
+  }
+  write('cli/models/add.ts', 'one');
+  expect(runsOfCompiler()).toEqual([0, 2]);
   const file = write('docs/chapter.md', 'one');
   expect(runsOfCompiler()).toEqual([0, 2]);
   write('docs/chapter.md', 'two');
