@@ -25,7 +25,10 @@ const objectName = z
 const hostName = z.hostname('expected a host name').regex(/\./, 'expected a full host name');
 const uuid = z.guid('expected a UUID');
 const memory = z.string().regex(/^[1-9]\d*(Mi|Gi)$/, 'expected a size such as 512Mi or 2Gi');
-const cpu = z.number().min(0.01, 'expected at least 0.01 processors').max(256);
+const cpu = z
+  .number('expected a number of processors, such as 0.5')
+  .min(0.01, 'expected at least 0.01 processors')
+  .max(256);
 const image = z
   .string()
   .regex(
@@ -314,7 +317,7 @@ export const valuesSchema = z.strictObject({
       otlp: z
         .strictObject({
           endpoint: z
-            .url({ protocol: /^https?$/ })
+            .url({ protocol: /^https?$/, error: 'expected a URL with http or https' })
             .refine((text) => !text.includes('@'), 'expected no user or password in it'),
           protocol: z.enum(protocols).default('http/protobuf'),
           headersSecret: objectName

@@ -73,7 +73,7 @@ export const accessShape = {
       'A YAML file with the records of all API keys, such as a mounted Secret. It is read again when it changes. If unset, the keys are in Redis, where `npm run keys` makes them.',
     ),
   OIDC_ISSUER: z
-    .url({ protocol: /^https?$/ })
+    .url({ protocol: /^https?$/, error: 'expected a URL with http or https' })
     .refine(isSafeIssuer, 'expected https, or http on this machine, without a user or a query')
     .optional()
     .describe(

@@ -49,7 +49,7 @@ export function readYamlFile<Schema extends z.ZodType>(
   const parsed = { file, text, raw, places: findPlaces(text) };
   const unquoted = describeUnquoted(parsed, options.texts ?? []);
   if (unquoted.length > 0) throw new ScorelineError(options.code, unquoted.join('\n'));
-  const result = schema.safeParse(raw);
+  const result = schema.safeParse(raw, { error: nameKeys });
   if (result.success) return result.data;
   throw new ScorelineError(options.code, describeFaults(parsed, result.error).join('\n'));
 }
@@ -121,11 +121,16 @@ function describeFaults({ file, text, raw, places }: Parsed, { issues }: z.ZodEr
 
 /** Each key that is not recognized is a fault of its own. */
 function faultsOf(issue: z.core.$ZodIssue): { keys: PropertyKey[]; message: string }[] {
-  if (issue.code !== 'unrecognized_keys') return [{ keys: issue.path, message: messageOf(issue) }];
-  return issue.keys.map((key) => ({
-    keys: [...issue.path, key],
-    message: `Unrecognized key: "${key}"`,
-  }));
+  const message = messageOf(issue);
+  if (issue.code !== 'unrecognized_keys') return [{ keys: issue.path, message }];
+  return issue.keys.map((key) => ({ keys: [...issue.path, key], message }));
+}
+
+/** Zod names a key that it does not know, and its reader, who sees that one, wants those that there are. */
+function nameKeys({ code, inst }: z.core.$ZodRawIssue): string | undefined {
+  if (code !== 'unrecognized_keys') return undefined;
+  const { shape } = (inst as z.ZodObject).def;
+  return `expected one of the keys ${Object.keys(shape).join(', ')}`;
 }
 
 function valueAt(value: unknown, keys: PropertyKey[]): unknown {

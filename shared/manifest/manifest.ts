@@ -40,7 +40,7 @@ const innerFile = z
   .refine(isInnerPath, 'expected a path inside the folder of the manifest, without ..');
 
 const address = z
-  .url({ protocol: /^(https?|pypi)$/ })
+  .url({ protocol: /^(https?|pypi)$/, error: 'expected a URL with http, https or pypi' })
   .refine((text) => /^(?!pypi:)|^pypi:[\w.-]+==[\w.]+$/.test(text), 'expected pypi:NAME==VERSION');
 
 const fileSchema = z.strictObject({

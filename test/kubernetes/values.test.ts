@@ -16,8 +16,13 @@ const twice = (model: object) => one({ scaling: model });
 describe('wrong values', () => {
   /** Messages, and the changes that each is about. */
   const wrong: Record<string, Record<string, unknown>[]> = {
-    'hots: Unrecognized key: "hots"; got "x.example.com"': [{ hots: 'x.example.com' }],
-    'redis.discs: Unrecognized key: "discs"; got 2': [{ redis: { kind: 'in-cluster', discs: 2 } }],
+    'redis.discs: expected one of the keys kind, cpu, memory, disk, storageClass; got 2': [
+      { redis: { kind: 'in-cluster', discs: 2 } },
+    ],
+    'api.cpu: expected a number of processors, such as 0.5; got "500m"': [{ api: { cpu: '500m' } }],
+    'telemetry.otlp.endpoint: expected a URL with http or https; got "collector:4318"': [
+      { telemetry: { otlp: { endpoint: 'collector:4318' } } },
+    ],
     'host: expected a host name; got nothing': [{ host: undefined }],
     'host: expected a host name in lower case, without a dot at its end, and no address; got "https://x"':
       [{ host: 'https://x' }],

@@ -42,9 +42,10 @@ const wrong: Record<string, object> = {
   'pools.gpu: expected a pool, because small needs a gpu; got nothing': {
     models: { small: { ...models.small, device: 'gpu' } },
   },
-  'pools.cpu.spot: Unrecognized key: "spot"; got true': {
-    pools: { cpu: { ...pools.cpu, spot: true } },
-  },
+  'pools.cpu.spot: expected one of the keys pricePerHour, workersPerNode, startSeconds, idleSeconds, nodesMin, nodesMax; got true':
+    {
+      pools: { cpu: { ...pools.cpu, spot: true } },
+    },
   'pools.cpu.nodesMax: expected nodesMin <= nodesMax; got 4': {
     pools: { cpu: { ...pools.cpu, nodesMin: 9 } },
   },

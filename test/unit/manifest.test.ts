@@ -171,8 +171,9 @@ describe('a wrong manifest', () => {
     'source.engine: expected engine beside source, not in it; got "python"': {
       source: { ...sampleManifest.source, engine: 'python' },
     },
-    'colour: Unrecognized key: "colour"; got "red"': { colour: 'red' },
-    'batch.size: Unrecognized key: "size"; got 3': { batch: { max: 2, size: 3 } },
+    'batch.size: expected one of the keys max, waitMs, dimension; got 3': {
+      batch: { max: 2, size: 3 },
+    },
     'scaling.schedule: expected workers <= max; got [{"from":"08:00","to":"18:00","timezone":"UTC","workers":3}]':
       {
         scaling: {
@@ -187,7 +188,7 @@ describe('a wrong manifest', () => {
     'description: expected string; got 7': { description: 7 },
     'source.bytes: expected number; got "many"': { source: { ...source, bytes: 'many' } },
     'engine: expected one of "onnx"|"python"; got "pyhton"': { engine: 'pyhton' },
-    'source.externalData: Unrecognized key: "externalData"; got []': {
+    'source.externalData: expected one of the keys engine, file, requirements, files; got []': {
       engine: 'python',
       source: { externalData: [] },
     },
@@ -205,7 +206,7 @@ describe('a wrong manifest', () => {
     ),
     'source.externalData.0.file: expected a path inside the folder of the manifest, without ..; got "../weights.bin"':
       { source: { ...source, externalData: [{ ...source, file: '../weights.bin' }] } },
-    'source.urls.0: Invalid URL; got "file:///etc/passwd"': {
+    'source.urls.0: expected a URL with http, https or pypi; got "file:///etc/passwd"': {
       source: { ...source, urls: ['file:///etc/passwd'] },
     },
     'name: expected letters, digits, ., _ and -, 63 at most, and a letter or digit first; got "Sample/1"':

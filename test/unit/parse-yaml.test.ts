@@ -103,15 +103,15 @@ test('of thousands of faults in a file, a hundred are named and the others count
   expect(lines[100]).toBe(`${file}: 2900 more faults like these`);
 });
 
-test('keys that nobody knows are faults of their own, each with its line', () => {
+test('keys that nobody knows are faults of their own, each with its line and the keys that there are', () => {
   const file = `${makeFolder({ 'broken.yaml': 'a:\n  b: 1\n  c: 2\n' })}/broken.yaml`;
-  const schema = z.strictObject({ a: z.strictObject({}) });
+  const schema = z.strictObject({ a: z.strictObject({ d: z.number().default(1) }) });
   const { message } = errorOf(() =>
     readYamlFile(file, schema, { what: 'a file', code: 'manifest_invalid' }),
   );
   expect(message.split('\n')).toEqual([
-    `${file}: line 2: a.b: Unrecognized key: "b"; got 1`,
-    `${file}: line 3: a.c: Unrecognized key: "c"; got 2`,
+    `${file}: line 2: a.b: expected one of the keys d; got 1`,
+    `${file}: line 3: a.c: expected one of the keys d; got 2`,
   ]);
 });
 
