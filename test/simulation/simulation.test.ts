@@ -24,7 +24,7 @@ test(
         expect(await simulate(scheduler, scenario)).toEqual([]);
       }),
       {
-        numRuns: Number(SIMULATION_RUNS ?? 3000),
+        numRuns: Number(SIMULATION_RUNS ?? 2000),
         ...(SIMULATION_SEED && { seed: Number(SIMULATION_SEED) }),
         ...(SIMULATION_PATH && { path: SIMULATION_PATH }),
       },
