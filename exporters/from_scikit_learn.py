@@ -1,4 +1,4 @@
-"""Exports a fitted pipeline, classifier or regressor of scikit-learn, XGBoost or LightGBM from a pickle to ONNX.
+"""Exports a fitted pipeline, classifier or regressor of scikit-learn, XGBoost or LightGBM from a pickle or a skops file to ONNX.
 
     python exporters/from_scikit_learn.py PIPELINE.joblib MODEL.onnx
 
@@ -12,6 +12,7 @@ column. Any other model takes one matrix of numbers.
 import re
 import sys
 import warnings
+from zipfile import is_zipfile
 
 import joblib
 import numpy as np
@@ -96,7 +97,7 @@ def load(file):
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("error", InconsistentVersionWarning)
-            model = joblib.load(file)
+            model = read(file)
     except InconsistentVersionWarning as warning:
         fail(
             f"expected a pickle of scikit-learn {sklearn.__version__}; {file} was written by "
@@ -122,6 +123,15 @@ def load(file):
         what = f"{type(model).__module__}.{type(model).__name__}"
         fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {what}. {OTHERWISE}")
     return model
+
+
+def read(file):
+    if not is_zipfile(file):
+        return joblib.load(file)
+    from skops import io
+
+    # Whoever exports a file trusts it, as with a pickle.
+    return io.load(file, trusted=io.get_untrusted_types(file=file))
 
 
 def refuse_catboost(file):

@@ -29,6 +29,13 @@ import { withFolder } from '../temporary.js';
 import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
+import {
+  describeAddress,
+  type FlavourFile,
+  fileOfFlavour,
+  isAddress,
+  makeMlflowProgram,
+} from './adding/mlflow.js';
 import { readScores } from './adding/scores.js';
 import { merge, readSettings, type Settings, sectionOf } from './adding/settings.js';
 import { checkModel } from './check.js';
@@ -85,13 +92,8 @@ export async function addModel(
     throw wrongFile(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
   }
   await withFolder(os.tmpdir(), 'scoreline-add', async (temporary) => {
-    const onnx = wishes.format === 'onnx' ? wishes.file : await exportModel(wishes, temporary, say);
-    mkdirSync(folder, { recursive: true });
-    const draft = await makeDraft(wishes, { folder, onnx });
-    say(`${wishes.name}: ${draft.guess.kind}, because ${draft.guess.reason}`);
-    for (const [what, why] of draft.guess.remarks) sayRemark(say, what, why);
-    await putLabels(draft, wishes, { onnx, folder, say });
-    await writeManifest(draft, { directory, folder, wishes, say });
+    if (wishes.format === 'mlflow') await makeProgram(wishes, folder, say);
+    else await makeNetwork(wishes, { directory, folder, temporary, say });
     const model = modelIn(directory, wishes.name);
     await checkModel(model, say);
     say(`\n${manifestFile({ folder })} is yours to edit.`);
@@ -99,6 +101,39 @@ export async function addModel(
   }).catch((thrown) => {
     rmSync(folder, { recursive: true, force: true });
     throw thrown;
+  });
+}
+
+async function makeNetwork(
+  wishes: Wishes,
+  {
+    directory,
+    folder,
+    temporary,
+    say,
+  }: { directory: string; folder: string; temporary: string; say: (line: string) => void },
+): Promise<void> {
+  const onnx = wishes.format === 'onnx' ? wishes.file : await exportModel(wishes, temporary, say);
+  mkdirSync(folder, { recursive: true });
+  const draft = await makeDraft(wishes, { folder, onnx });
+  say(`${wishes.name}: ${draft.guess.kind}, because ${draft.guess.reason}`);
+  for (const [what, why] of draft.guess.remarks) sayRemark(say, what, why);
+  await putLabels(draft, wishes, { onnx, folder, say });
+  await writeManifest(draft, { directory, folder, wishes, say });
+}
+
+async function makeProgram(
+  { file: from, name, description, settings, python }: Wishes,
+  folder: string,
+  say: (line: string) => void,
+): Promise<void> {
+  say(
+    `${from}: a model of MLflow, served as a Python program. Loading it runs the code in it, so add only models whose origin you trust.`,
+  );
+  mkdirSync(folder, { recursive: true });
+  await makeMlflowProgram({
+    ...{ from, folder, name, description, settings, python },
+    say: (what, why) => sayRemark(say, what, why),
   });
 }
 
@@ -111,28 +146,50 @@ function readWishes(parameters: readonly string[]): Wishes {
   const [file, ...others] = positionals;
   if (file === undefined || others.length > 0)
     throw misused(parameters, `Usage: npm run models -- ${addUsage}`);
-  if (!existsSync(file)) throw wrongFile(`expected a file; there is no ${file}`);
-  const { tokenizer, python, shape = [], labels, description } = values;
+  if (!existsSync(file)) {
+    throw wrongFile(
+      isAddress(file) ? describeAddress(file) : `expected a file; there is no ${file}`,
+    );
+  }
+  const { tokenizer, python, labels, description } = values;
   if (tokenizer !== undefined && !existsSync(tokenizer)) {
     throw wrongFile(
       `--tokenizer: expected the tokenizer.json of the network; there is no ${tokenizer}`,
     );
   }
-  const format = formatOf(file);
   const isExport = values.export === true;
-  if (format !== 'onnx' && !isExport) throw wrongFile(describeExport({ file, format, shape }));
+  const { file: own, format, ...found } = modelFileOf(file, { isExport });
+  const shape = values.shape ?? found.shape ?? [];
+  if (format === 'mlflow') refuseFlags(file, values);
+  else if (format !== 'onnx' && !isExport) throw wrongFile(describeExport({ file, format, shape }));
   const name = values.name ?? nameOf(file);
   if (!namePattern.test(name)) {
     throw wrongFile(`--name: ${nameExpected}; got ${name}`);
   }
   const settings = readSettings(values.set ?? []);
   return {
-    ...{ file, format, isExport, python, shape, name, labels, description, settings },
+    ...{ file: own, format, isExport, python, shape, name, labels, description, settings },
     kind: readKind(values.kind, settings),
     hasTokenizer: tokenizer !== undefined,
     columns: values.columns?.split(',').map((column) => column.trim()),
-    companions: readCompanions(file, tokenizer),
+    companions: readCompanions(own, tokenizer),
   };
+}
+
+/** Returns the file that a folder of MLflow leads to, and the named one otherwise. */
+function modelFileOf(file: string, { isExport }: { isExport: boolean }): FlavourFile {
+  const format = formatOf(file);
+  return format === 'mlflow' ? fileOfFlavour(file, { isExport }) : { file, format };
+}
+
+function refuseFlags(folder: string, values: ReturnType<typeof parseWishes>['values']): void {
+  const other = (['kind', 'labels', 'tokenizer', 'columns', 'shape'] as const).find(
+    (name) => values[name] !== undefined,
+  );
+  if (other === undefined) return;
+  throw wrongFile(
+    `--${other}: expected it with a network; ${folder} is served as a program, whose inputs and answers are those that MLflow's signature says. With --export, it becomes a network`,
+  );
 }
 
 function readKind(given: string | undefined, settings: Settings): Kind | undefined {

@@ -27,9 +27,13 @@ interface Exporter {
   readonly runsCode: boolean;
 }
 
-const exporters: Readonly<Record<Exclude<Format, 'onnx'>, Exporter>> = {
+const exporters: Readonly<Record<Exclude<Format, 'onnx' | 'mlflow'>, Exporter>> = {
   pickle: {
     what: 'a pickle',
+    ...{ program: 'from_scikit_learn.py', packages: 'scikit-learn.txt', runsCode: true },
+  },
+  skops: {
+    what: 'a skops file',
     ...{ program: 'from_scikit_learn.py', packages: 'scikit-learn.txt', runsCode: true },
   },
   pytorch: {
@@ -117,7 +121,9 @@ export async function exportModel(
 }
 
 function exporterOf(format: Format): Exporter {
-  if (format === 'onnx') throw new Error('ONNX files need no exporter. This is a bug.');
+  if (format === 'onnx' || format === 'mlflow') {
+    throw new Error(`The format ${format} has no exporter. This is a bug.`);
+  }
   return exporters[format];
 }
 
@@ -128,7 +134,7 @@ interface End {
 }
 
 /** Runs a program to its end. What it prints goes to the terminal, unless nobody should see it. */
-function run(
+export function run(
   program: string,
   parameters: readonly string[],
   output: 'inherit' | 'ignore' = 'inherit',

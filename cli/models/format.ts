@@ -9,9 +9,11 @@ import { readZipNames } from './zip-names.js';
 export type Format =
   | 'onnx'
   | 'pickle'
+  | 'skops'
   | 'pytorch'
   | 'keras'
   | 'saved-model'
+  | 'mlflow'
   | 'lightgbm'
   | 'xgboost'
   | 'catboost';
@@ -79,11 +81,12 @@ export function formatOf(file: string): Format {
 }
 
 function formatOfFolder(folder: string): Format | Unserved {
+  if (existsSync(path.join(folder, 'MLmodel'))) return 'mlflow';
   if (existsSync(path.join(folder, 'saved_model.pb'))) return 'saved-model';
   const names = readdirSync(folder).slice(0, 5).join(', ');
   return {
-    what: `a folder without saved_model.pb${names ? `; it has ${names}` : ', and empty'}`,
-    remedy: `Name the file of the model, or the folder of a SavedModel`,
+    what: `a folder without saved_model.pb and MLmodel${names ? `; it has ${names}` : ', and empty'}`,
+    remedy: 'Name the file of the model, or the folder of a SavedModel or of a model of MLflow',
   };
 }
 
@@ -102,7 +105,7 @@ function formatOfFile(file: string): Format | Unserved {
   return {
     what: `of no format known here; it begins with ${showBytes(head)}`,
     remedy:
-      'Known are ONNX, pickles of scikit-learn, .pt2 and .pt of PyTorch, .keras, .h5, SavedModel folders, text files of LightGBM, .json and .ubj of XGBoost, .cbm of CatBoost',
+      'Known are ONNX, pickles of scikit-learn, .pt2 and .pt of PyTorch, .keras, .h5, SavedModel folders, text files of LightGBM, .json and .ubj of XGBoost, .cbm of CatBoost, folders of MLflow',
   };
 }
 
@@ -110,6 +113,7 @@ function formatOfArchive(file: string): Format | Unserved {
   const names = readZipNames(file);
   const has = (pattern: RegExp) => names.some((name) => pattern.test(name));
   if (has(/^config\.json$/) && has(/^metadata\.json$/)) return 'keras';
+  if (has(/^schema\.json$/)) return 'skops';
   if (has(/(^|\/)(data\.pkl|archive_format|constants\.pkl)$/)) return 'pytorch';
   if (names.length === 0) {
     return { what: 'an archive that is cut off', remedy: 'Copy or download it again' };

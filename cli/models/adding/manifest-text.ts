@@ -128,7 +128,7 @@ const scaleRemark =
 const unscaledRemark = '# Pixels stay from 0 to 255, since the network scales them itself.';
 
 /** The columns of a table have a line each. */
-function formatInput({ columns, ...others }: Section): string[] {
+export function formatInput({ columns, ...others }: Section): string[] {
   if (!Array.isArray(columns)) return [`input: ${flow(others)}`];
   return [
     'input:',
@@ -139,7 +139,7 @@ function formatInput({ columns, ...others }: Section): string[] {
 }
 
 /** Writes a value in YAML, on one line. Texts are those of JSON, which is YAML. */
-function flow(value: unknown): string {
+export function flow(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const pairs = Object.entries(value)
