@@ -39,6 +39,9 @@ export interface Inputs {
   read(): AsyncIterable<CommandInput>;
 }
 
+/** A longer line fails. No string of JavaScript can hold half a gigabyte, such as a file that is one line. */
+const lineBytesMax = 256 * 1024 ** 2;
+
 /** How many of the best classes to answer with. An answer depends on it, so it is part of the digest. */
 type Top = string | undefined;
 
@@ -98,7 +101,7 @@ export function describe({ name, index, contentType }: CommandInput): string {
 
 async function* readInputs(file: string, top: Top): AsyncGenerator<CommandInput> {
   let index = 0;
-  for await (const line of readLines(file)) {
+  for await (const line of readLines(file, lineBytesMax)) {
     if (isBlank(line)) continue;
     const digest = digestOf(line, top);
     yield { index: index++, contentType: 'application/json', digest, ...readInput(line) };
@@ -107,7 +110,7 @@ async function* readInputs(file: string, top: Top): AsyncGenerator<CommandInput>
 
 async function countInputs(file: string): Promise<number> {
   let count = 0;
-  for await (const line of readLines(file)) if (!isBlank(line)) count++;
+  for await (const line of readLines(file, lineBytesMax)) if (!isBlank(line)) count++;
   return count;
 }
 
@@ -121,7 +124,9 @@ async function* readFiles(
     try {
       body = await readFile(path.join(folder, name));
     } catch (thrown) {
-      fault = invalid(`Expected a file that can be read; got ${codeOf(thrown)}.`);
+      // Node puts this character in place of bytes that are no UTF-8.
+      const hint = name.includes('\ufffd') ? ' Give it a name in UTF-8.' : '';
+      fault = invalid(`Expected a file that can be read; got ${codeOf(thrown)}.${hint}`);
     }
     const digest = digestOf(body, top);
     yield { index, name, contentType: 'application/octet-stream', body, digest, fault };
@@ -130,7 +135,7 @@ async function* readFiles(
 
 /** A file of another kind is refused before anything is sent. A broken line later on fails alone. */
 async function checkFirstLine(file: string): Promise<void> {
-  for await (const line of readLines(file)) {
+  for await (const line of readLines(file, lineBytesMax)) {
     if (isBlank(line)) continue;
     // Bytes that are not UTF-8 and a wrong "id" are faults of this line, not of the file.
     const text = line.toString('utf8').replace(/^\ufeff/, '');
@@ -146,6 +151,9 @@ async function checkFirstLine(file: string): Promise<void> {
 function readInput(line: Buffer): Pick<CommandInput, 'name' | 'body' | 'fault'> {
   let name: InputName | undefined;
   try {
+    if (line.length > lineBytesMax) {
+      throw invalid(`Expected a line of up to ${lineBytesMax} bytes; got a longer one.`);
+    }
     const body = decode(line);
     const { id, input } = parse(body);
     name = readInputName(id);

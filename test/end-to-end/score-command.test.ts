@@ -2,6 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   closeSync,
   copyFileSync,
   lstatSync,
@@ -12,6 +13,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -264,6 +266,16 @@ describe('npm run score', () => {
     const other = await score('efficientnet-lite0', file, '--resume', out);
     expect(matched.model).toBe('faq-matcher');
     expect([other.code, parseLines(other.out)[0].problem.code]).toEqual([1, 'base64_invalid']);
+  });
+
+  test('fails a line alone that is longer than any string', async () => {
+    const file = writeLines('long.ndjson', 1);
+    truncateSync(file, 600_000_000);
+    appendFileSync(file, '\n{"input": "copy an object"}\n');
+    const { code, out, said } = await score('faq-matcher', file, '--top', '1');
+    expect([code, said]).toEqual([1, expect.stringContaining('2 scored, 1 failed')]);
+    const [, long] = parseLines(out).toSorted((one, other) => one.index - other.index);
+    expect(long.problem.detail).toMatch(/^Expected a line of up to \d+ bytes/);
   });
 
   test('fails lines alone that are not one input in UTF-8 with an id that can be repeated', async () => {
