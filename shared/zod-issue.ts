@@ -1,12 +1,12 @@
 import type { z } from 'zod';
 
 /**
- * Returns what an issue says was expected. Zod says it after a title of its own, and often what was received as
- * well, which its reader sees anyway.
+ * Returns what was expected, from the message of an issue. Zod puts a title before it, and often adds what was received,
+ * which the reader sees anyway.
  */
 export function messageOf(issue: Pick<z.core.$ZodIssue, 'message'>): string {
   const { message } = issue;
-  // What is wrong with the key of a record is an issue inside of this one.
+  // The issue of a record's key is inside of this one.
   const [ofKey] = isOfKey(issue) ? issue.issues : [];
   if (ofKey) return messageOf(ofKey);
   const [, kinds] = /^Invalid discriminator value\. Expected (.*)$/.exec(message) ?? [];

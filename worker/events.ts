@@ -1,4 +1,4 @@
-// What happens to the jobs and items of one model, said once by the stages: metrics and traces listen.
+// The events of the jobs and items of one model. The stages report them once, and metrics and traces listen.
 
 import type { TraceContext } from '../shared/telemetry/telemetry.js';
 import type { Reply } from '../shared/wire/reply.js';
@@ -25,7 +25,7 @@ export interface Run {
   readonly batchSize: number;
 }
 
-/** What ends with a reply: items that were run, or, without a run, some that could be answered at once. */
+/** Items that get their replies: those of a run, or, without a run, items that could be answered at once. */
 export interface Answered {
   readonly items: readonly TakenItem[];
   /** One for each item, in order. */

@@ -17,7 +17,7 @@ export interface Health {
   readonly status: Status;
   /** Why the worker is not ready, and what to do about it. */
   readonly reason?: string;
-  /** What does not keep the worker from its work, and should be mended. */
+  /** A fault that should be mended, although the worker can work. */
   readonly warning?: string;
   readonly models: readonly ModelHealth[];
 }

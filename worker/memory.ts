@@ -9,9 +9,9 @@ import { bytesToLoad, loadFactor, spareBytes } from '../shared/registry/load-mem
 import { threadsOfCopies } from './engine/instances.js';
 
 export interface Memory {
-  /** What the process can still get. */
+  /** How much the process can still get. */
   readonly availableBytes: number;
-  /** What bounds it. */
+  /** What bounds that, for messages. */
   readonly bound: string;
 }
 

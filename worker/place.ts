@@ -141,7 +141,7 @@ async function warmUp({
 }): Promise<LoadedScorer> {
   const { name, version } = model;
   const before = stampFiles(model);
-  // What is downloaded now is there for the next load.
+  // A download under way is not stopped: the next load finds the files.
   await unless(signal, ensureModelFiles(model, log));
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();

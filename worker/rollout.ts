@@ -30,8 +30,8 @@ import type { Place } from './place.js';
 import type { Places } from './places.js';
 
 /**
- * What may pass by itself: others may free memory, and a mirror or an index is reached again. The model is tried again
- * as one that was lost and could not be loaded again is, each time after twice as long.
+ * Faults that may pass by themselves: others may free memory, and a mirror or an index may be reached again. The model is
+ * tried again, each time after twice as long, like a model that was lost and could not be loaded again.
  */
 const passing: ReadonlySet<ErrorCode> = new Set([
   'memory_insufficient',
@@ -94,7 +94,7 @@ export class Rollout {
   readonly #losses = new Map<string, Losses>();
   readonly #rounds: Rounds;
   #orders: Orders = noOrders;
-  /** Those under way. */
+  /** The loads under way. */
   readonly #loads = new Set<Load>();
   /** Whether a look has begun to load a model. */
   #isLoading = false;

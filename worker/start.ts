@@ -179,7 +179,7 @@ function namesOf(places: readonly Place[]): string[] {
 /** A model that cannot be loaded. */
 type Failed = LeftOut & { readonly model: Model };
 
-/** What a worker begins with, beside the models that are warm. */
+/** The models that are not warm when a worker begins. */
 interface Begun {
   readonly failed: readonly Failed[];
   /** The places of programs that are still loading. */
@@ -206,7 +206,7 @@ async function leaveOutFailed(
   // All must have settled: a process that exits while a network loads is aborted by ONNX Runtime.
   await Promise.all(settled.filter((_, at) => all[at]?.model.manifest.engine === 'onnx'));
   await Promise.any(all.map(({ warm }) => warm)).catch(() => Promise.all(settled));
-  // What has not been loaded is no fault of its model.
+  // If the load was aborted, the model is not to blame.
   signal.throwIfAborted();
   const failed = all.flatMap((place) => {
     const error = errors.get(place);

@@ -330,7 +330,7 @@ const schemas = {
 export type Role = keyof typeof schemas;
 export type Configurations = { [R in Role]: Readonly<z.output<(typeof schemas)[R]>> };
 
-/** What says how much one caller may have kept. */
+/** The settings that limit how much is kept for one caller. */
 type CallerLimits = Pick<
   z.output<z.ZodObject<typeof api>>,
   'AUTH' | 'CALLER_RESULTS_PERCENT' | 'RESULTS_MAX' | 'RESULTS_BYTES_MAX'
@@ -404,7 +404,7 @@ export function findFaults(
   environment: NodeJS.ProcessEnv,
 ): { key: string; message: string }[] {
   const given = settingsOf(role, environment);
-  // What settings say of each other means nothing while one of them cannot be read.
+  // Settings can be compared only once all of them can be read.
   const single = z.object(schemas[role].shape).safeParse(given);
   const issues = (single.error ?? schemas[role].safeParse(given).error)?.issues ?? [];
   return issues.map((issue) => ({ key: String(issue.path[0]), message: messageOf(issue) }));

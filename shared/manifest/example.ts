@@ -106,7 +106,7 @@ export type ScoresExample = z.output<typeof scoresExampleSchema>;
 export type TensorsExample = z.output<typeof tensorsExampleSchema>;
 type ExampleTensor = TensorsExample['inputs'][number];
 
-/** What a manifest says that its example and samples must fit. */
+/** The parts of a manifest that its example and samples must fit. */
 interface Exemplified {
   readonly input: { readonly kind: 'text' | 'image' | 'table' | 'json' | 'file' | 'tensors' };
   readonly output:

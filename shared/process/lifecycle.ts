@@ -131,7 +131,7 @@ export async function live<R extends Role>(
   } catch (thrown) {
     if (ended.signal.aborted) return;
     await reportFailure(process, thrown, (detail, { code, err }) => {
-      // Whoever wants no log still wants to know why there is no service.
+      // Also without a log, users want to know why there is no service.
       if (log.isLevelEnabled('fatal')) log.fatal(code ? { code } : { err }, detail);
       else process.stderr.write(`${detail}\n`);
     });

@@ -1,4 +1,4 @@
-// Rounds: looks at what has changed, again and again, and never two at a time. One that fails is left to the next.
+// Rounds: repeated looks at what has changed, never two at a time. If one fails, the next one tries again.
 
 import { explainOrShow, type Redis } from '../redis/redis.js';
 import { type Logger, makeSeldom } from './log.js';
@@ -7,7 +7,7 @@ interface Options {
   readonly act: () => Promise<void>;
   /** From the start of a round to that of the next. */
   readonly everyMs: number;
-  /** What a round needs. While it is away, its connection says so, and rounds that fail do not. */
+  /** A round needs it. While it is away, its connection logs that, and failed rounds log nothing. */
   readonly redis: Pick<Redis, 'status'>;
   readonly log: Logger;
 }

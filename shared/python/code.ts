@@ -7,12 +7,12 @@ import path from 'node:path';
 import { ScorelineError } from '../errors.js';
 import type { PythonSource } from '../manifest/manifest.js';
 
-/** Names that code of the model does not have: those of caches and of what is hidden. */
+/** Names of hidden files and of caches, which are no code of the model. */
 const isOther = /^(?:\.|__pycache__$|node_modules$)/;
-/** What folders have whose code is not the model's: an environment, and another version. */
+/** A folder with one of these has other code than the model's: an environment, or another version. */
 const isOthersWith = ['pyvenv.cfg', 'conda-meta', 'model.yaml'];
 
-/** What a line of a list names: another list, or one of constraints. A name with blanks is in quotes. */
+/** Finds the further lists that a list names, of packages or of constraints. A name with blanks is in quotes. */
 const include =
   /^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*(?:"([^"\n]+)"|'([^'\n]+)'|(\S+))/gm;
 

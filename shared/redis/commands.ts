@@ -79,7 +79,7 @@ export function aclRules(prefix: string): string[] {
   return [`~${prefix}:*`, ...names.map((name) => `+${name}`)];
 }
 
-/** What a user may not do of what we need. */
+/** The rights that we need and a user lacks. */
 export interface Missing {
   readonly commands: readonly string[];
   /** Redis' own words for why our keys cannot be used; undefined if they can. */

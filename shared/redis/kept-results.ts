@@ -5,12 +5,12 @@
 // item (api/repeat/results.ts). When its result is kept, the place is filled: it is the id with the bytes of the
 // result, and from then on it counts exactly as long as the result is kept. Beside each set is the sum of its bytes.
 //
-// Whoever keeps a result, keeps it by a script below: workers, and the API when it cancels a job. The first result
-// of an item is the one that stays.
+// Workers keep results by the scripts below, and so does the API when it cancels a job. The first result of an item
+// stays.
 //
 // A job expires at its deadline unless a worker holds it then. A worker that has hung may have lost its job to another
-// one, which has dropped it. What it still finds out is not kept: callers may have been told that the job has expired.
-// So it is with a worker that has been cut off until long after the deadline, while no other one took its job.
+// one, which has dropped it. A result that it still sends is not kept, since callers may have been told that the job has
+// expired. The same holds for a worker that was cut off until long after the deadline, while no other one took its job.
 
 import type { Keys } from './keys.js';
 import type { Redis } from './redis.js';

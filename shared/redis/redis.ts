@@ -36,8 +36,8 @@ export interface ConnectionOptions extends RedisCredentials {
 }
 
 /**
- * What has more bytes takes a connection of its own. On a network of 100 Mbit/s it takes 0.4 s, and commands that
- * others wait for, such as those that keep the lock of a job, would come that much later.
+ * Larger values take a connection of their own. On a network of 100 Mbit/s, this many bytes take 0.4 s, and would delay
+ * commands that others wait for, such as those that keep the lock of a job.
  */
 export const largeBytes = 4 * 1024 * 1024;
 

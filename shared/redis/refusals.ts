@@ -23,7 +23,7 @@ export async function findRefusal(
   const target: Target = { ...node, family: address.family };
   const advice = adviceFor(thrown, address, node);
   if (advice) return unusable(...advice, thrown);
-  // What follows asks the server, so it is left out if none answered.
+  // The next steps ask the server, which is of no use if none answered.
   if (/^E(CONNREFUSED|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH)$/.test(codeOf(thrown))) return;
   if (address.isTls) {
     const objection = await findObjection(target, tlsOptions(address, node));

@@ -30,7 +30,7 @@ export interface Model extends Located {
   readonly queue: string;
   /** The queue of each wire version that this build reads. Workers serve all of them. */
   readonly queues: readonly { readonly wire: number; readonly name: string }[];
-  /** That of a Python program with its modules, when the model was read. */
+  /** The digest of a Python program with its modules, when the model was read. */
   readonly codeSha256?: string | undefined;
   readonly labels: readonly Label[];
   /** Its further answers. */

@@ -71,7 +71,7 @@ export interface Registry extends Served {
   replace(models: readonly Model[], rest?: Partial<Omit<Served, 'models'>>): void;
 }
 
-/** What somebody may know of a registry. */
+/** The part of a registry that callers may see. */
 export type Catalogue = Pick<
   Registry,
   'models' | 'latest' | 'leftOut' | 'splits' | 'refusals' | 'find' | 'ofQueue' | 'awaitQueue'
@@ -90,7 +90,7 @@ export function only(names: readonly string[], catalogue: Catalogue): Catalogue 
   return {
     ...known,
     latest: latest.filter(isAmong),
-    // Whoever does not know a model cannot name it.
+    // Not filtered, since a caller cannot name a model that it does not know.
     splits,
     find: (name, version) => findIn(known, name, version),
     ofQueue: (queue) => {

@@ -1,5 +1,5 @@
-// What operators have said about the models of a service, in Redis: which ones are unloaded, and when to look at the
-// folder at once. API and workers read it with each look at the folder, so all of them follow without a restart.
+// The orders of operators about the models of a service, in Redis: which ones are unloaded, and when to look at the folder
+// at once. API and workers read them with each look at the folder, so all of them follow without a restart.
 
 import { randomUUID } from 'node:crypto';
 import type { Keys } from '../redis/keys.js';

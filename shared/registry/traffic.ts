@@ -125,8 +125,8 @@ export interface Split<M> {
 }
 
 /**
- * Returns how requests are shared among the versions that can be served. Those that cannot leave their share to the
- * others. Undefined if all requests go to one version, the latest.
+ * Returns how requests are shared among the versions that can be served, which also get the shares of the other
+ * versions. Undefined if all requests go to one version, the latest.
  */
 export function splitOf<M extends { readonly version: string }>(
   models: readonly M[],

@@ -1,4 +1,4 @@
-// What an SDK of OpenTelemetry is built from, and what is used of it.
+// The parts that an SDK of OpenTelemetry is built from, and the part of it that is used.
 
 import type { Tracer as OtelTracer } from '@opentelemetry/api';
 import type { Logger as OtelLogger } from '@opentelemetry/api-logs';

@@ -14,7 +14,7 @@ export interface TraceContext {
 }
 
 export interface SpanStart {
-  /** One of the table. What varies is said by attributes, and by the text after the name. */
+  /** A name of the table. Everything that varies is in the attributes, or follows the name. */
   readonly name: SpanName;
   /** Follows the name, such as the route or the queue. */
   readonly of?: string | undefined;

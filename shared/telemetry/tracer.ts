@@ -1,7 +1,7 @@
 // Spans by OpenTelemetry's API, and the decision which traces are kept.
 //
-// The decision is made once, where a request comes in. What was left out has no spans at all, so it costs nothing
-// further on, and its items carry no context. Whoever gets a context goes on with its trace.
+// The decision is made once, where a request comes in. A request that is left out has no spans at all, costs nothing further
+// on, and its items carry no context. A part that gets a context continues its trace.
 
 import {
   createTraceState,

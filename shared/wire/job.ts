@@ -55,7 +55,7 @@ export interface Item {
 /** What the caller of an item wants: its best classes (`top`), or certain outputs; all outputs if neither is given. */
 export type OutputWish = Pick<Item, 'top' | 'outputs'>;
 
-/** What of an item says how its reply is kept. */
+/** The fields of an item that say how its reply is kept. */
 export type Keeping = Pick<Item, 'id' | 'keepMs' | 'keepFor' | 'keepBytesMax'>;
 
 export interface BatchJob {
@@ -82,7 +82,7 @@ const packedJobSchema = z.object({
         keepMs: z.number().optional(),
         keepFor: z.string().optional(),
         keepBytesMax: z.number().optional(),
-        /** Whoever uses it checks it: a trace must not cost an item. */
+        /** Checked where it is used: an item must not fail because of its trace. */
         trace: z.unknown().optional(),
       }),
     )

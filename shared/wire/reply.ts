@@ -89,7 +89,7 @@ const heads = readableWireVersions.map((wire) => {
   return whole.subarray(0, whole.length - end + packr.pack('layouts').length);
 });
 
-/** Whether a packed reply is no error, by its first bytes. What another build has packed may be one or the other. */
+/** Whether the first bytes of a packed reply show that it is no error. Those of another build may not show it. */
 export function surelyHasOutputs(bytes: Buffer): boolean {
   return heads.some((head) => {
     const count = bytes[head.length] ?? 0;

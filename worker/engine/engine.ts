@@ -66,13 +66,13 @@ export interface Watch extends Owner {
   readonly runMsMax: number;
 }
 
-/** Who may read why a run failed: every caller, those who chose the tensors, or nobody but the log. */
+/** Who may read why a run failed: every caller, only callers who sent the tensors themselves, or nobody (the log has it). */
 export type ReasonReader = 'caller' | 'caller of tensors' | 'log';
 
-/** Why a run failed, in the words of what ran the model. It is the cause of a `model_failed`. */
+/** Why a run failed, in the words of the runtime. It is the cause of a `model_failed`. */
 export class RunFailure extends Error {
   override readonly name = 'RunFailure';
-  /** Who says so, such as ONNX Runtime. */
+  /** The name of the runtime, such as ONNX Runtime. */
   readonly runtime: string;
   readonly reader: ReasonReader;
 

@@ -12,7 +12,7 @@ export interface SessionOptions {
   readonly device: Device;
 }
 
-/** What the thread that optimises gets: the paths of two networks. */
+/** The order of the thread that optimises: the paths of two networks. */
 export interface OptimizeOptions {
   readonly from: string;
   readonly to: string;

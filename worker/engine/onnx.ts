@@ -1,9 +1,9 @@
 // The engine of ONNX models. Each has a session of ONNX Runtime in a thread beside the main one.
 //
 // A thread of Node takes 8 to 11 MB, and most of the time that a small model takes to load. So when a worker has many
-// small models, several share a thread, in which one run waits for the other, and for the load of a model. What would
-// lose by that, or have others lose, never shares: large models, models on other devices, and copies of a model, which
-// are there to run side by side.
+// small models, several share a thread, in which a run waits for the runs and loads before it. Large models and models on
+// other devices never share: they would hold up the others, or be held up. Nor do copies of a model, which are there to
+// run side by side.
 
 import { ScorelineError } from '../../shared/errors.js';
 import { countCores } from '../../shared/process/processors.js';

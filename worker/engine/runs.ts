@@ -1,11 +1,11 @@
-// The runs that a thread or a process has been handed and has not finished. It works on the first of them.
+// The unfinished runs of a thread or a process, its runner, which works on the first of them.
 
 import { ScorelineError } from '../../shared/errors.js';
 import { EngineEnded, type ReasonReader, RunFailure, type RunResult } from './engine.js';
 
 const hungGraceMs = 1000;
 
-/** Whose runs they are. Several engines may share what runs them. */
+/** The owner of runs: one of the engines that share the runner. */
 interface Owner {
   /** A run that takes longer, in milliseconds, counts as hung. */
   readonly runMsMax: number;
@@ -19,13 +19,13 @@ interface Run {
   reject(error: Error): void;
 }
 
-/** How runs reach what runs them. */
+/** The runner, as its runs need it. */
 export interface Port {
-  /** What it is called in messages. */
+  /** The name of the runtime in messages. */
   readonly runtime: string;
-  /** Called when it has ended by itself or hangs, before any run is rejected. */
+  /** Called when the runner has ended by itself or hangs, before any run is rejected. */
   onLost(reason: string, cause?: ScorelineError): void;
-  /** Ends it inside of a run. One that cannot be ended so takes its process along. */
+  /** Ends the runner inside of a run. Without this, `onLost` has to end the whole process. */
   kill?(): void;
 }
 
@@ -77,7 +77,7 @@ export class Runs {
   }
 
   /**
-   * Called when what runs them has ended by itself.
+   * Called when the runner has ended by itself.
    * @param cause the error of a load that fails by it, if the model is not to blame
    */
   lose(reason: string, cause?: ScorelineError): void {
@@ -97,7 +97,7 @@ export class Runs {
     }
   }
 
-  /** Called when what runs them is ended, with no run left. Later ones are rejected. */
+  /** Called when the runner is ended, with no run left. Later runs are rejected. */
   end(): void {
     this.#ended ??= new EngineEnded('The engine was closed.');
   }

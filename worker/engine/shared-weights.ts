@@ -12,7 +12,7 @@ import { optimizedFactor } from '../../shared/registry/files.js';
 import type { OptimizeOptions } from './messages.js';
 import { startRuntimeThread } from './runtime-thread.js';
 
-/** What is left free where the files are written. */
+/** How much room is left free where the files are written. */
 const spareBytes = 64 * 1024 * 1024;
 const prefix = 'scoreline-weights-';
 /** A folder that is older was left by a worker that ended while it loaded. */
@@ -61,7 +61,7 @@ async function removeAbandoned(parent: string): Promise<void> {
   }
 }
 
-/** What cannot be removed now, others remove later. */
+/** If a folder cannot be removed now, another worker removes it later. */
 async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true }).catch(() => {});
 }

@@ -1,9 +1,8 @@
 // Reads a protocol buffer in a file, field by field. Fields that nobody asks for are skipped, so a file
 // of gigabytes costs a few reads.
 //
-// What the format does not allow is refused, and so is what is allowed and that no exporter writes, such as
-// groups and overlong tags. Another parser could read on where this one stops, and find what this one
-// has not seen.
+// Everything that the format forbids is refused, and also what it allows but no exporter writes, such as groups and
+// overlong tags. Otherwise another parser could read on where this one stops, and find what this one has not seen.
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 

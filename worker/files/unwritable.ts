@@ -1,4 +1,5 @@
-// What a disk refuses to take. Unlike a fault of the network, another attempt or address would not help.
+// Faults of a disk that files are written to. Unlike after a fault of the network, another attempt or address would not
+// help.
 
 import path from 'node:path';
 import { ScorelineError } from '../../shared/errors.js';

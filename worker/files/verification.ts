@@ -160,7 +160,7 @@ async function knownSha256(file: string, stats: Stats, directory: string): Promi
   return sha256;
 }
 
-/** What tells that a file is unchanged. */
+/** While these stay the same, a file is unchanged. */
 interface Stamp {
   readonly bytes: number;
   readonly modifiedMs: number;

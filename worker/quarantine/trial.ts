@@ -1,5 +1,5 @@
-// A trial: a process of its own loads a model and warms it up, before the worker does. What crashes or hangs there
-// costs the worker nothing.
+// A trial: a process of its own loads a model and warms it up, before the worker does. If the model crashes or hangs there,
+// the worker loses nothing.
 
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
@@ -35,7 +35,7 @@ async function tryOut(model: Model): Promise<void> {
     const answer = answerOf(child);
     child.send({ model, isTrial: true } satisfies ToQuarantine);
     const message = await Promise.race([answer, lateness]);
-    // What `failed` is refused by the worker as well, with the code of the error.
+    // A model that `failed` there is refused by the worker as well, with the code of the error.
     if (message.event === 'lost') throw new Error(`It was lost: ${message.reason}.`);
   } catch (thrown) {
     throw new ScorelineError(

@@ -24,7 +24,7 @@ export interface HeldItem extends Item, TakenItem {
   readonly replyTo: string;
 }
 
-/** What answering needs. A simulation can replace each port. */
+/** The parts that answering needs. A simulation can replace each of them. */
 export interface Answering {
   readonly model: Model;
   readonly scorer: Pick<Scorer, 'score'>;

@@ -45,7 +45,7 @@ export interface Consumer {
   heldMs(): number;
 }
 
-/** What is different for bulk items. */
+/** The parts that bulk items have of their own. */
 export type BulkAnswering = Pick<Answering, 'queue' | 'sendReplies'>;
 
 /**

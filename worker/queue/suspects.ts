@@ -85,7 +85,7 @@ export async function waitForCell(answering: Answering, job: TakenJob, error: No
 
 /**
  * Returns the items of a suspect job that must be scored. The worker that had the job before may have answered some.
- * Those whose results are kept are told by these, since more than one job may have them.
+ * An item whose result is kept may be in more than one job, so `unpackItems` has looked for its result instead.
  */
 async function unpackSuspect(
   answering: Answering,

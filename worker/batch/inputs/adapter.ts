@@ -11,7 +11,7 @@ import { makeImageAdapter } from './images.js';
 import { makeTensorsAdapter, makeWholeTensorsAdapter } from './named.js';
 import { makeTextAdapter } from './texts.js';
 
-/** What an adapter must know of a model. */
+/** The parts of a model that an adapter must know. */
 export interface AdaptedModel {
   readonly name: string;
   readonly inputs: readonly TensorValue[];

@@ -1,4 +1,4 @@
-// What the network of a model is fed with, for tools that run it without the engine.
+// The feeds of a model's network, for tools that run it without the engine.
 
 import type { Model } from '../../../shared/registry/models.js';
 import type { Tensor } from '../../../shared/tensors/tensors.js';

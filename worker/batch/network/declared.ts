@@ -39,7 +39,7 @@ export function checkDeclared({ name, manifest }: Model, actual: Values): void {
   }
 }
 
-/** Writes a network as the line of a manifest. What is not a tensor is left out. */
+/** Writes a network as the line of a manifest, without the values that are no tensors. */
 export function declareNetwork({ inputs, outputs }: Values): string {
   return `network: { inputs: ${declare(inputs)}, outputs: ${declare(outputs)} }`;
 }

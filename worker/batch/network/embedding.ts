@@ -1,5 +1,5 @@
-// Puts the pooling behind the engine of a network whose output is an embedding. What is behind it, and
-// clients, see a model with one output, `embedding`.
+// Puts the pooling behind the engine of a network whose output is an embedding. Clients, and the parts behind it, see a
+// model with one output, `embedding`.
 
 import { ScorelineError } from '../../../shared/errors.js';
 import { type EmbeddingOutput, embeddingName } from '../../../shared/manifest/embedding.js';

@@ -57,7 +57,7 @@ function outputsOf({ manifest: { output }, labels, heads }: Model): NetworkValue
   return outputs.filter(({ name }, at) => outputs.findIndex((each) => each.name === name) === at);
 }
 
-/** The output with an answer of its kind. That of tensors is a guess. */
+/** The output with an answer of its kind. For tensors, it is a guess. */
 function outputOf(output: Manifest['output'] | HeadOutput, labels: readonly Label[]): NetworkValue {
   if (output.kind === 'embedding')
     return { name: embeddingName, datatype: 'FP32', shape: [-1, output.dimension] };

@@ -1,5 +1,5 @@
-// Puts a tokenizer before the engine of a network that takes tokens. What is in front of it, and clients,
-// see a model that takes texts.
+// Puts a tokenizer before the engine of a network that takes tokens. Clients, and the parts before it, see a model that
+// takes texts.
 //
 // All texts of a batch are padded to the longest, so texts of every length share a run.
 
@@ -9,7 +9,7 @@ import type { Engine, TensorValue } from '../../engine/engine.js';
 import { UnfitNetwork } from './network.js';
 import type { TextTokenizer, Tokens } from './tokenizer.js';
 
-/** What an input of the network takes of a text. */
+/** Which part of a text an input of the network takes. */
 type Role = 'text' | 'ids' | 'mask' | 'types' | 'positions';
 
 const roles: Readonly<Record<string, Role>> = {
@@ -26,7 +26,7 @@ interface Place {
   readonly value: TensorValue;
 }
 
-/** What runs a network that takes tokens. */
+/** Runs a network that takes tokens. */
 export type TokensRunner = Pick<Engine, 'inputs' | 'run'>;
 
 /** @throws UnfitNetwork if the network does not take tokens, or takes something else besides */

@@ -33,7 +33,7 @@ const digestFile = 'scoreline-packages';
 const progressEveryMs = 5000;
 const touchEveryMs = 2000;
 const lookEveryMs = 250;
-/** A folder that nobody has touched for so long is that of a process that was killed. */
+/** If nobody has touched the folder for so long, its process was killed. */
 const abandonedMs = 20_000;
 const shownCharactersMax = 2000;
 
@@ -46,7 +46,7 @@ export interface Packages {
   readonly requirements: string;
 }
 
-/** Those that are made, by folder, with the signal that ends the making: several copies of a model ask at the same time. */
+/** The environments being made, by folder, each with the signal that ends it. Copies of a model ask at the same time. */
 const underWay = new Map<string, { made: Promise<string>; signal: AbortSignal | undefined }>();
 
 /**

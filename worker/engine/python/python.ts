@@ -152,7 +152,7 @@ function readAnswers(of: {
       const reason = `the process of the program has ended (${describeEnd(code, signal, lastError)})`;
       lose(reason, signal === 'SIGKILL' ? killed(file) : undefined);
     };
-    // What the program has started may hold its streams open, and has nobody left to work for.
+    // Processes that the program has started may hold its streams open, and have no work left.
     let late: NodeJS.Timeout | undefined;
     child.on('exit', (code, signal) => {
       killGroup(child);
@@ -206,7 +206,7 @@ async function loading(
 function endOf(child: ChildProcess, stream: Duplex): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
-    // What the program started may keep the process alive, and it has nothing left to do.
+    // Threads that the program has started may keep the process alive, and have no work left.
     const late = setTimeout(() => killGroup(child), 1000);
     child.once('exit', () => {
       clearTimeout(late);
