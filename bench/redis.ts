@@ -7,9 +7,8 @@
 //
 // Redis does its work in one thread, so a core of processor time is its limit. The stand-ins spend several
 // times as much, so on a machine of two cores they are busy long before Redis is. Therefore Redis gets a
-// core of its own and only a share of its time: it is stopped for the rest of every 10 ms. So it is what
-// everything waits for, as if it had a core and many more APIs and workers were there. What it carries in
-// that share, divided by the share, is what it carries in a core.
+// core of its own and only a share of its time: it is stopped for the rest of every 10 ms. Everything then waits for it,
+// as if it had a core and served many more APIs and workers. Divided by the share, its throughput is that of a full core.
 
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -22,7 +22,7 @@ export function report(
   process.stdout.write(`${JSON.stringify({ bench: name, ...rounded, ...describeMachine() })}\n`);
 }
 
-/** What the figures were measured on. */
+/** Describes the machine, the build and the day of a measurement. */
 export function describeMachine() {
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
   return {

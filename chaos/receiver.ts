@@ -19,7 +19,7 @@ export interface Received {
   readonly event: any;
 }
 
-/** What is answered; `hang` for nothing. */
+/** How a webhook is answered; `hang` for never. */
 export type ReceiverAnswer =
   | { readonly status: number; readonly headers?: http.OutgoingHttpHeaders }
   | 'hang';
@@ -29,7 +29,7 @@ export interface Receiver {
   readonly origin: string;
   /** All webhooks, in the order of their arrival. */
   readonly received: readonly Received[];
-  /** Those about a job. */
+  /** The webhooks about a job. */
   of(job: string): readonly Received[];
   close(): Promise<void>;
 }

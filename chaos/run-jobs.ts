@@ -4,7 +4,8 @@
 // The first half of the jobs is submitted while the workers do nothing. So when the kills begin, there is a queue,
 // and most cancellations of the second half come in time, too.
 //
-// Who is told that its cancellation came in time has a cancelled job; any other job succeeds with the right answer.
+// If the service says that a cancellation came in time, the job must be cancelled; any other job must succeed with the right
+// answer.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from './client.js';

@@ -76,7 +76,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
     const client = load.openClient();
     const random = makeRandom(options.seed, `poison ${fault.atMs}`);
     const isAnswered = await load.sendUntilAnswered(client, input, random, () => !isTrouble());
-    // Those that are left would make each other miss their deadlines, again and again.
+    // All at once, the remaining poisons would make each other miss their deadlines again and again.
     if (!isAnswered) {
       await inTurn(async () => void (await load.sendUntilAnswered(client, input, random)));
     }

@@ -1,4 +1,4 @@
-// What would disturb each other takes turns: a Redis cannot restart while it restarts.
+// Faults that would disturb each other take turns: a Redis cannot restart while it restarts.
 
 /** Runs the given functions one after the other. */
 export function makeTurns(): (run: () => Promise<void>) => Promise<void> {

@@ -109,7 +109,7 @@ async function rotate(id: string, keepOld = '24h'): Promise<void> {
   await untilItCounts();
 }
 
-/** Those of earlier rotations keep their times, unless they are to end sooner now. */
+/** Keys of earlier rotations keep their ends, unless they are to end sooner now. */
 function formerKeys(record: ApiKeyRecord, until: string) {
   return validFormer(record).map((each) => ({
     ...each,
@@ -135,7 +135,7 @@ async function revoke(id: string): Promise<void> {
 
 async function list(): Promise<void> {
   const records = await readRecords();
-  // Those of a file are kept as well, by the API, where it has a Redis.
+  // The API notes the uses of keys in a file, too, in its Redis.
   const uses = await withStore((store) => store.readUses()).catch((error) => {
     say(`When the keys were used is not known: ${coerceError(error).message}`);
     return new Map<string, number>();

@@ -23,7 +23,7 @@ const python = await ensureEnvironment(path.resolve(root, requirements));
 const { status, signal } = spawnSync(python, [path.resolve(root, script), ...parameters], {
   stdio: 'inherit',
 });
-// Whoever started this gets to know the signal, too.
+// Passes the signal on to the parent.
 if (signal) process.kill(process.pid, signal);
 process.exit(status ?? 1);
 

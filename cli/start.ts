@@ -63,7 +63,7 @@ async function start(): Promise<void> {
     names: configuration.MODELS,
     filesNeeded: true,
   });
-  // Whoever reaches the page may kill a worker there, so nobody else may reach it.
+  // The page can kill a worker, so only this machine may reach it.
   if (isLoopback(configuration.HOST)) localWorkers.open();
   for (const { name, error } of leftOut) complain(`  left out: ${name}: ${error.message}`);
 
@@ -111,8 +111,8 @@ async function start(): Promise<void> {
 }
 
 /**
- * Returns the command that makes a key for this service in another terminal. Whoever runs it fills in an address of Redis
- * that has a password.
+ * Returns the command that makes a key for this service in another terminal. The address of a Redis with a password is left
+ * for the user to fill in.
  */
 function keysLine(): string {
   const { REDIS_URL, DATA_DIR, QUEUE_PREFIX, KEYS_FILE } = process.env;
@@ -125,7 +125,7 @@ function keysLine(): string {
   return `${settings.join('')}npm run keys -- create NAME`;
 }
 
-/** What these workers serve, and what they still load, by the names of the models. Each has logged what it left out. */
+/** Returns the names of the models that these workers serve, and that they still load. Each has logged what it left out. */
 async function reportsOf(workers: readonly Promise<Child>[]) {
   const children = await Promise.all(workers);
   const reports = await Promise.all(children.map(({ ready }) => ready));
@@ -187,7 +187,7 @@ function couldNotStart({ message }: Error): string {
   return `could not start: ${message} ${restarting}`;
 }
 
-/** Says why we cannot go on, and ends. What fails because we are ending is of no interest. */
+/** Says why we cannot go on, and ends. Failures that the end itself causes are not shown. */
 async function fail(error: unknown): Promise<void> {
   if (endingSinceMs === undefined) process.stderr.write(`\n${coerceError(error).message}\n`);
   await end(1);

@@ -8,7 +8,7 @@ import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
 import { ensureRedisServer } from './redis/redis.js';
 
-/** What kills services again and again, waits for times to run out, or makes environments for Python. */
+/** Tests that kill services again and again, wait for times to run out, or make environments for Python. */
 const longTests = [
   'failures/',
   'telemetry/',

@@ -4,8 +4,8 @@
 //   const client = new ScorelineClient({ url: 'https://scoring.example.com', key });
 //   const { predictions } = await client.score('faq-matcher', 'copy an object');
 //
-// Each call has one time limit, and ends at once when its signal aborts. What may be tried again is (retries.ts). A
-// call that scores sends an `Idempotency-Key` of its own, the same with each attempt, so no attempt is scored twice.
+// Each call has one time limit, and ends at once when its signal aborts. Failures that may pass are retried (retries.ts). A
+// call that scores sends the same new `Idempotency-Key` with each attempt, so its input is scored once.
 
 import type { JobSummary, Jobs, Models } from './answers.js';
 import { type Call, type CallOptions, openCall } from './call.js';

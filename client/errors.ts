@@ -1,8 +1,8 @@
-// What goes wrong in a call. No error holds the key or the input of the call.
+// The errors of calls. None holds the key or the input of the call.
 
 import type { Problem } from './answers.js';
 
-/** The codes of errors that no answer of the service stands for. Those of the service are in docs/errors.md. */
+/** The codes of errors that the client itself finds. docs/errors.md has those of the service. */
 export type ClientErrorCode =
   /** The connection could not be made, or was lost. */
   | 'connection_failed'
@@ -58,7 +58,7 @@ export function answerUnexpected(
   return new ScorelineError(message, { code: 'answer_unexpected', ...more });
 }
 
-/** What a caller did wrong, before anything was sent. */
+/** The error of a caller's mistake, before anything is sent. */
 export function misuse(expected: string, got: unknown): TypeError {
   return new TypeError(`Expected ${expected}; got ${show(got)}.`);
 }

@@ -10,7 +10,7 @@ export interface ServerEvent {
 /** The service shows every 15 seconds that it is there. A connection that is quiet for longer is lost. */
 const silenceMsMax = 45_000;
 
-/** What the stream tells between events. */
+/** Called for what a stream says between events. */
 export interface StreamSigns {
   /** How long to wait before the next connection. */
   setPauseMs(ms: number): void;

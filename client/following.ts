@@ -48,7 +48,7 @@ export async function* followJob<Result>(
   for (let failures = 0; failures <= retries; ) {
     isFruitless = true;
     const response = await connect(lastEventId).catch((thrown) => {
-      // What the service no longer knows of the events before, this call has told already.
+      // The service has forgotten the earlier events, and this call has delivered them already.
       if (!isGone(thrown) || lastEventId === options.lastEventId) throw thrown;
       return connect(undefined);
     });

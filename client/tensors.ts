@@ -6,7 +6,7 @@ import { misuse } from './errors.js';
 
 export type Datatype = InferResponse['outputs'][number]['datatype'];
 
-/** Those that JSON or the binary form can hold without a conversion. */
+/** Elements that JSON or the binary form can hold without a conversion. */
 export type TensorData =
   | ArrayBufferView
   | readonly string[]

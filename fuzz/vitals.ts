@@ -19,7 +19,7 @@ export interface VitalsWatch {
 }
 
 /**
- * What a level may rise by. In 90,000 requests after a warm-up, API and worker rose by 42 to 68 MB; in a short
+ * How much a level may rise. In 90,000 requests after a warm-up, API and worker rose by 42 to 68 MB; in a short
  * run, whose warm-up is short, by up to 180.
  */
 const megabytesMore = 250;

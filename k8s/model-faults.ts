@@ -1,5 +1,4 @@
-// What is wrong with a model for the pods of a cluster: whatever would let its workers end again and again, or never
-// come.
+// Finds faults of a model with which its workers would end again and again in a cluster, or never come.
 
 import { describeConfiguration } from '../shared/configuration/configuration.js';
 import { mebibytesToStart } from '../shared/process/start-memory.js';

@@ -61,7 +61,7 @@ type Known = ReturnType<typeof collectModels>;
 
 function knownModels(directory: string): Known {
   const names = listModels(directory);
-  // Whoever writes manifests need not have the networks: images or volumes carry them.
+  // The machine that writes manifests need not have the networks: images or volumes carry them.
   return collectModels({ directory, names, filesNeeded: false });
 }
 

@@ -1,4 +1,4 @@
-// What is wrong with the place or the size of Redis: whatever would let pods wait for it, or KEDA not find it.
+// Finds faults in the place or the size of Redis with which pods would wait for it in vain, or KEDA would not find it.
 
 import { isTlsUrl } from '../shared/redis/url.js';
 import { parseMemory } from './quantity.js';

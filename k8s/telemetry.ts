@@ -1,5 +1,4 @@
-// Where API and workers send traces, metrics and logs, if anywhere. What is secret about it lies in Secrets, which an
-// operator creates.
+// Where API and workers send traces, metrics and logs, if anywhere. Credentials are in Secrets, which an operator creates.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import { signals } from '../shared/configuration/telemetry.js';

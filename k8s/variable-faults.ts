@@ -1,5 +1,4 @@
-// What is wrong with the variables of API and workers: whatever another key of the values decides, or Node could not
-// use.
+// Finds variables of API and workers that another key of the values decides, or that Node could not use.
 
 import { describeConfiguration } from '../shared/configuration/configuration.js';
 import { ownSettings } from './environment.js';

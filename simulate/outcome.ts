@@ -1,4 +1,4 @@
-// What a simulated scenario came to.
+// The outcome of a simulated scenario.
 
 export interface Outcome {
   readonly scenario: string;

@@ -17,7 +17,7 @@ interface BadPod {
   readonly component: 'api' | 'worker';
   /** Makes it bad. The pod has one container. */
   spoil(container: IContainer, spec: IPodSpec): void;
-  /** What a person reads, and where. */
+  /** The words that a person must find, and where. */
   readonly told: readonly Told[];
 }
 
@@ -27,9 +27,9 @@ type Told = readonly [place: Place, words: RegExp];
 export interface BadPodReport {
   readonly name: string;
   readonly restarts: number;
-  /** Where what was read. */
+  /** The words that were found, each with its place. */
   readonly told: readonly string[];
-  /** What is wrong with the way in which the pod is bad. */
+  /** Everything that differs from how the pod should fail. */
   readonly faults: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 // `npm run models -- add FILE`: makes the folder of a model from its ONNX file, or from the file of a framework, which
-// is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. What it does
-// not say, files beside it and flags do, or the user, who is asked only at a terminal.
+// is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. The rest comes from
+// files beside it, from flags, or from the user, who is asked only at a terminal.
 
 import { copyFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';

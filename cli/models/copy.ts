@@ -30,8 +30,7 @@ export function editManifest(model: Model, edits: readonly Edit[]): string {
 }
 
 /**
- * Makes `directory/NAME` with an edited manifest, the labels and the example's picture. Whoever calls it puts the
- * network there.
+ * Makes `directory/NAME` with an edited manifest, the labels and the example's picture. The caller adds the network.
  */
 export function copyManifest(model: Model, directory: string, edits: readonly Edit[]): string {
   const folder = path.join(directory, model.name);

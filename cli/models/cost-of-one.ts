@@ -1,4 +1,4 @@
-// What it costs that a network takes one input in a run.
+// The cost of a network that takes only one input in a run.
 
 import type { Model } from '../../shared/registry/models.js';
 import { isOpen } from '../../shared/tensors/network.js';

@@ -1,5 +1,5 @@
-// Guesses the manifest of an ONNX file by the inputs and outputs of its network. What it cannot know it
-// leaves to flags, and each guess has its reason.
+// Guesses the manifest of an ONNX file by the inputs and outputs of its network. Flags say what it cannot know, and each
+// guess has its reason.
 
 import { isFloats, isOpen } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/network/tokens.js';

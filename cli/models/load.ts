@@ -6,7 +6,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { wrong } from '../faults.js';
 import { exampleRequest } from './request.js';
 
-/** What a number of clients saw, each of which asks again once it is answered. */
+/** The answers that a number of clients got, each of which asks again once it is answered. */
 export interface Level {
   readonly clients: number;
   readonly perSecond: number;

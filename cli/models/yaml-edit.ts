@@ -1,5 +1,5 @@
 // Edits a YAML text that a person wrote. Only the characters of the edited keys change, so comments, order and
-// form stay. What cannot be edited in this way, such as an alias, is refused.
+// form stay. A text that cannot be edited in this way, such as one with an alias, is refused.
 
 import { isDeepStrictEqual } from 'node:util';
 import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from 'yaml';
@@ -8,7 +8,7 @@ import { ScorelineError } from '../../shared/errors.js';
 /** The way to a key, from the outside in, and its new value; undefined removes the key. */
 export type Edit = readonly [keys: readonly string[], value: string | number | undefined];
 
-/** What the scalar of a section stands for, such as `device: cpu` for `device: { type: cpu }`. */
+/** The key that the scalar of a section stands for, such as `device: cpu` for `device: { type: cpu }`. */
 export type ShortForms = Readonly<Record<string, string>>;
 
 /**

@@ -1,5 +1,5 @@
-// What Node and the C library read from the environment before our code runs, so whoever starts a process has to set it:
-// the images and local runs alike.
+// Variables that Node and the C library read before our code runs, so the images and local runs set them when they start a
+// process.
 
 import { countProcessors } from '../../shared/process/processors.js';
 

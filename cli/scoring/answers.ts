@@ -45,7 +45,7 @@ export interface Answers {
 /** The model that answers. */
 export interface Answering {
   readonly name: string;
-  /** Those that requests without a version may get. */
+  /** The versions that may answer requests without a version. */
   readonly versions: readonly string[];
 }
 
@@ -164,7 +164,7 @@ function answersIn(file: string, descriptor: number): Answers {
 export function openOutput(resumed: string | undefined): Answers {
   const { stdout } = process;
   let start = resumed !== undefined && isCutOff(resumed) && mayBeOutput(resumed) ? '\n' : '';
-  // Whoever writes is told.
+  // A write that fails gets the error, too.
   stdout.on('error', () => {});
   return {
     write: (line) =>
@@ -210,7 +210,7 @@ async function* readAnswers(file: string, { inputs, model }: Batch): AsyncGenera
     for await (const bytes of readLines(file)) {
       at++;
       const line = bytes.toString('utf8').trimEnd();
-      // What npm prints about a command stands before its output.
+      // npm prints lines about the command before its output.
       if (line === '' || line.startsWith('> ')) continue;
       const answer = parse(line);
       if (!answer) {

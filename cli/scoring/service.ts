@@ -3,7 +3,7 @@
 // A refusal for now, an overload or a restart, is met with the patience of the client (client/retries.ts). Nobody waits
 // for the answers, so the command also sends an input again whose deadline has passed.
 //
-// Lines go in streams of several, once. Those that a stream leaves without an answer, or whose problem may pass, get a
+// Lines go in streams of several, once. Lines that a stream leaves without an answer, or whose problem may pass, get a
 // request each, with all patience.
 
 import { type Call, openCall } from '../../client/call.js';
@@ -35,8 +35,7 @@ export interface ServiceOptions {
 }
 
 /**
- * What an input is answered with: the answer of the native contract with its numbers as `parseAsWritten` leaves them, or
- * `{problem}`.
+ * The answer to an input: that of the native contract, with its numbers as `parseAsWritten` leaves them, or `{problem}`.
  */
 export type CommandAnswer = Readonly<Record<string, unknown>>;
 

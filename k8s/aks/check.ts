@@ -1,5 +1,5 @@
-// What is wrong with values from which Azure is to make a cluster: whatever would fail only after half of it
-// has been made and paid for, or would never fail and never work.
+// Finds faults in the values of a cluster that Azure is to make: those that would show only after half of it has been made
+// and paid for, or would never show, and nothing would work.
 
 import type { Refuse } from '../refuse.js';
 import type { Values } from '../values.js';

@@ -39,7 +39,7 @@ function makeScrapeSettings({ namespace }: Values): IConfigMap {
   };
 }
 
-/** What pods prefer is nothing to the cluster autoscaler. It goes by these priorities of the pools' names. */
+/** The cluster autoscaler ignores what pods prefer. It goes by these priorities of the pools' names. */
 function makePriorities(): IConfigMap {
   return {
     apiVersion: 'v1',

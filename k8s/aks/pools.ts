@@ -27,7 +27,7 @@ export function makePools({ values, models }: Plan, aks: AksValues): Pool[] {
   const cpuMachine = cpu.machine ?? machineDefault;
   const system: Pool = {
     ...{ name: 'system', mode: 'System', ...machines.system, isSpot: false, labels: {} },
-    // What runs neither in the system nor for us, such as the gateway, needs a pool that takes it.
+    // Pods that are neither AKS' own nor ours, such as those of the gateway, need a pool that takes them.
     taints: cpu.taints.length === 0 ? ['CriticalAddonsOnly=true:NoSchedule'] : [],
   };
   const onCpu = { machine: cpuMachine, labels: cpu.labels, taints: cpu.taints.map(taintOf) };

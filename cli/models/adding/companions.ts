@@ -23,7 +23,7 @@ type Content = Readonly<Record<string, unknown>>;
 /** Networks that count positions from 2, so that fewer tokens fit than they have positions. */
 const shiftedModels = /roberta|camembert|mpnet|longformer/;
 const shift = 2;
-/** What tokenizers of networks without a limit say is far more. */
+/** Tokenizers of networks without a limit name a far larger number. */
 const tokensMaxMax = 65_536;
 
 /**

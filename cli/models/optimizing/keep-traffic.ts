@@ -1,4 +1,4 @@
-// Who answers the requests to a model that gets a new version: the same version as before.
+// Keeps requests at the version that answers them when a model gets a new version.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
