@@ -1,12 +1,11 @@
 // Starts a Scoreline service for a benchmark: Redis, APIs and workers, each a process.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import process from 'node:process';
 import { type Build, spawnChild, thisBuild } from '../cli/processes/children.js';
 import { startRedis } from '../cli/redis/private-redis.js';
 import { ensureRedisServer } from '../cli/redis/redis.js';
+import { makeTemporary } from '../cli/temporary.js';
 import { makeLogger } from '../shared/process/log.js';
 import { connectProducer, type Redis, waitUntilReady } from '../shared/redis/redis.js';
 
@@ -26,7 +25,7 @@ export async function startBenchService(options: {
   /** More settings of the processes. */
   environment?: NodeJS.ProcessEnv;
 }) {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
+  const directory = makeTemporary('bench');
   const say = console.error;
   const redis = await startRedis({ server: ensureRedisServer(say), directory, say });
   const environment = {
