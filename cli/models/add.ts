@@ -2,15 +2,30 @@
 // is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. The rest comes from
 // files beside it, from flags, or from the user, who is asked only at a terminal.
 
-import { copyFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { coerceError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
-import { inputSchema, nameExpected, namePattern } from '../../shared/manifest/manifest.js';
+import {
+  inputSchema,
+  nameExpected,
+  namePattern,
+  versionExpected,
+  versionPattern,
+} from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
+import { readModels } from '../../shared/registry/models.js';
 import { isFloats } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { sampleInputs } from '../../worker/batch/inputs/sample.js';
@@ -45,7 +60,7 @@ import { type Format, formatOf } from './format.js';
 import { type Guess, guess, isColumns, type Kind, kinds, type Told } from './guess.js';
 
 export const addUsage =
-  'add FILE [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
+  'add FILE [--name NAME] [--version V] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
 
 const device = {
   type: 'cpu',
@@ -61,6 +76,8 @@ interface Wishes extends ExportWishes {
   readonly format: Format;
   readonly isExport: boolean;
   readonly name: string;
+  /** The version of a model that is there already, or of a new one. */
+  readonly version: string | undefined;
   readonly kind: Kind | undefined;
   readonly labels: string | undefined;
   readonly columns: readonly string[] | undefined;
@@ -78,7 +95,8 @@ interface Place {
 }
 
 /**
- * Makes `models/NAME` with the manifest, the network and its labels, and checks it. Leaves nothing behind if
+ * Makes `models/NAME` with the manifest, the network and its labels, and checks it. Another version of a model that is
+ * there becomes `models/NAME/VERSION` once it is whole, since a running service takes it then. Leaves nothing behind if
  * the network cannot be served.
  * @throws ScorelineError
  */
@@ -87,21 +105,35 @@ export async function addModel(
   { directory, say }: { directory: string; say: (line: string) => void },
 ): Promise<void> {
   const wishes = readWishes(parameters);
-  const folder = path.join(directory, wishes.name);
-  if (existsSync(folder)) {
-    throw wrongFile(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
+  const { name, version } = wishes;
+  const target = targetOf(wishes, directory);
+  if (target === path.join(directory, name)) await makeModel(wishes, { directory, say });
+  else {
+    // As deep as the target, so a path to a file outside of the folder is right in both places.
+    await withFolder(directory, 'add', async (place) =>
+      renameSync(await makeModel(wishes, { directory: place, say }), target),
+    );
   }
+  say(`\n${manifestFile({ folder: target })} is yours to edit.`);
+  sayHowToAsk(modelIn(directory, name, version), say);
+}
+
+/** Makes `directory/NAME`, and returns it. */
+async function makeModel(
+  wishes: Wishes,
+  { directory, say }: { directory: string; say: (line: string) => void },
+): Promise<string> {
+  const { name, format } = wishes;
+  const folder = path.join(directory, name);
   await withFolder(os.tmpdir(), 'scoreline-add', async (temporary) => {
-    if (wishes.format === 'mlflow') await makeProgram(wishes, folder, say);
+    if (format === 'mlflow') await makeProgram(wishes, folder, say);
     else await makeNetwork(wishes, { directory, folder, temporary, say });
-    const model = modelIn(directory, wishes.name);
-    await checkModel(model, say);
-    say(`\n${manifestFile({ folder })} is yours to edit.`);
-    sayHowToAsk(model, say);
+    await checkModel(modelIn(directory, name), say);
   }).catch((thrown) => {
     rmSync(folder, { recursive: true, force: true });
     throw thrown;
   });
+  return folder;
 }
 
 async function makeNetwork(
@@ -137,6 +169,26 @@ async function makeProgram(
   });
 }
 
+/** Returns the folder to be made. */
+function targetOf({ name, version }: Wishes, directory: string): string {
+  const home = path.join(directory, name);
+  if (!existsSync(home)) return home;
+  const here = `${home} is there already`;
+  if (version === undefined) {
+    throw wrongFile(
+      `expected a new name; ${here}. Choose another with --name NAME, or add a version to it with --version V`,
+    );
+  }
+  const target = path.join(home, version);
+  const versions = readModels({ directory, names: [name], filesNeeded: false });
+  if (existsSync(target) || versions.some((model) => model.version === version)) {
+    throw wrongFile(
+      `--version: expected a new version; ${here}, with a ${version}. Choose another: --version V`,
+    );
+  }
+  return target;
+}
+
 function sayRemark(say: (line: string) => void, what: string, why: string): void {
   say(`  ${what.padEnd(10)} ${why}`);
 }
@@ -166,9 +218,13 @@ function readWishes(parameters: readonly string[]): Wishes {
   if (!namePattern.test(name)) {
     throw wrongFile(`--name: ${nameExpected}; got ${name}`);
   }
-  const settings = readSettings(values.set ?? []);
+  const { version } = values;
+  if (version !== undefined && !versionPattern.test(version)) {
+    throw wrongFile(`--version: expected ${versionExpected}; got ${version}`);
+  }
+  const settings = { ...readSettings(values.set ?? []), ...(version !== undefined && { version }) };
   return {
-    ...{ file: own, format, isExport, python, shape, name, labels, description, settings },
+    ...{ file: own, format, isExport, python, shape, name, version, labels, description, settings },
     kind: readKind(values.kind, settings),
     hasTokenizer: tokenizer !== undefined,
     columns: values.columns?.split(',').map((column) => column.trim()),
@@ -206,6 +262,7 @@ function parseWishes(args: readonly string[]) {
       allowPositionals: true,
       options: {
         name: { type: 'string' },
+        version: { type: 'string' },
         kind: { type: 'string' },
         labels: { type: 'string' },
         tokenizer: { type: 'string' },

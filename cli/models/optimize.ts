@@ -10,7 +10,7 @@ import process from 'node:process';
 import { ScorelineError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
-import { describedBytes, versionPattern } from '../../shared/manifest/manifest.js';
+import { describedBytes, versionExpected, versionPattern } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { filesOf } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
@@ -200,7 +200,7 @@ function readWishes(parameters: readonly string[]): { name: string; wishes: Wish
   });
   const { version, method } = values;
   if (version !== undefined && !versionPattern.test(version)) {
-    throw wrong(`--version: expected up to 32 letters, digits, ., _ and -; got ${version}`);
+    throw wrong(`--version: ${versionExpected}; got ${version}`);
   }
   const wishes: Wishes = {
     method: method === undefined ? undefined : toChoice('method', method, methods),

@@ -26,6 +26,8 @@ export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 export const nameExpected =
   'expected letters, digits, ., _ and -, 63 at most, and a letter or digit first';
 export const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
+export const versionExpected =
+  'expected letters, digits, ., _ and -, 32 at most, and a letter or digit first';
 
 const positive = z.number().int().positive();
 const sha256 = z
@@ -211,7 +213,7 @@ const wholeManifestSchema = z.strictObject({
   version: z
     .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
     .transform(String)
-    .pipe(z.string().regex(versionPattern))
+    .pipe(z.string().regex(versionPattern, versionExpected))
     .describe(
       'A text of letters, digits, `.`, `_` and `-`, at most 32. Give a changed model a new version: jobs of one version never reach a worker of another.',
     ),

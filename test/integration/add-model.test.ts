@@ -1,8 +1,9 @@
 // Tests `npm run models -- add` as a command, with real ONNX files.
 
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { modelIn } from '../../cli/models/copy.js';
 import { readManifest } from '../../shared/manifest/file.js';
 import { add, addByCommand, addIn, expectRefusal } from '../add-model.js';
 import { root } from '../harness.js';
@@ -229,6 +230,33 @@ describe('npm run models -- add', () => {
     const { input, output } = readManifest(path.join(folder, 'models/My-FAQ'));
     expect(input.kind).toBe('text');
     expect(output).toMatchObject({ kind: 'classification', activation: 'none' });
+  });
+
+  test('makes another version of a model that is there, whole or not at all', async () => {
+    const network = onnxModel({
+      nodes: [node('Identity', ['pixels'], ['scores'])],
+      inputs: [value('pixels', float, ['N', 2])],
+      outputs: [value('scores', float, ['N', 2])],
+    });
+    const files = { 'm.onnx': network, 'other.onnx': 'no network' };
+    const { folder } = await add(files, 'm.onnx', '--kind', 'tensors');
+    const again = (file: string, ...more: string[]) =>
+      addIn(folder, [file, '--name', 'm', '--kind', 'tensors', ...more]);
+    const home = path.join(folder, 'models/m');
+    const before = readdirSync(home);
+
+    expect((await again('m.onnx')).said).toContain('add a version to it with --version V');
+    expect((await again('m.onnx', '--version', '1')).said).toContain('with a 1. Choose another');
+    expect((await again('m.onnx', '--version', '../2')).said).toContain('expected letters, digits');
+    expect((await again('other.onnx', '--version', '2')).code).toBe(1);
+    expect(readdirSync(home)).toEqual(before);
+
+    const { code, said } = await again('m.onnx', '--version', '2');
+    expect(code).toBe(0);
+    expect(said).toContain(path.join(home, '2/model.yaml'));
+    expect(modelIn(path.dirname(home), 'm').version).toBe('2');
+    expect((await again('m.onnx', '--version', '2')).said).toContain('with a 2. Choose another');
+    expect(readdirSync(path.join(folder, 'models')).sort()).toEqual(['.keep', 'm']);
   });
 
   test('makes a table of columns, and counts classes that the file leaves open', async () => {
@@ -663,7 +691,7 @@ describe('npm run models -- add', () => {
     const first = await add({ 'colours.onnx': colours }, 'colours.onnx');
     const before = readFileSync(path.join(first.folder, 'models/colours/model.yaml'), 'utf8');
     const { code, said } = await addByCommand(first.folder, ['colours.onnx', '--kind', 'tensors']);
-    expect(said).toContain('is there already. Choose another: --name NAME');
+    expect(said).toContain('is there already. Choose another with --name NAME');
     expect(code).toBe(1);
     const after = readFileSync(path.join(first.folder, 'models/colours/model.yaml'), 'utf8');
     expect(after).toBe(before);
