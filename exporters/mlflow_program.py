@@ -1,7 +1,6 @@
 """Serves a model of MLflow, which is in the folder mlflow-model, as mlflow.pyfunc.load_model loads it."""
 
 import json
-import math
 import sys
 from io import StringIO
 
@@ -36,8 +35,8 @@ def predict(batch):
 
 def predict_rows(columns):
     """Rows of a table: an array for each column."""
-    kinds = dict(zip(schema.input_names(), schema.input_types()))
-    rows = zip(*([cell(kinds[name], value) for value in column.tolist()] for name, column in columns.items()))
+    specs = {spec.name: spec for spec in schema.inputs}
+    rows = zip(*([cell(specs[name], value) for value in column.tolist()] for name, column in columns.items()))
     split = {"columns": list(columns), "data": [list(row) for row in rows]}
     return one_each(ask(read({"dataframe_split": split})), len(split["data"]))
 
@@ -105,10 +104,11 @@ def read_constant(name):
     raise RuntimeError(f"expected predictions that JSON has a form for; got {name}")
 
 
-def cell(kind, value):
-    if kind == DataType.boolean:
+def cell(spec, value):
+    if spec.type == DataType.boolean:
         return bool(value)
-    return None if value == MISSING or (isinstance(value, float) and math.isnan(value)) else value
+    is_missing = value != value or (value == MISSING and not spec.required)
+    return None if is_missing else value
 
 
 def takes_text():

@@ -220,7 +220,7 @@ function readWishes(parameters: readonly string[]): Wishes {
   }
   const { version } = values;
   if (version !== undefined && !versionPattern.test(version)) {
-    throw wrongFile(`--version: expected ${versionExpected}; got ${version}`);
+    throw wrongFile(`--version: ${versionExpected}; got ${version}`);
   }
   const settings = { ...readSettings(values.set ?? []), ...(version !== undefined && { version }) };
   return {

@@ -60,7 +60,7 @@ export async function measureParity(folder: string, python?: string): Promise<Pa
   await inTurns(models, 2, async ({ name, heldOut }) => {
     const file = path.join(folder, name, heldOut.file);
     const flags = [...heldOut.flags, ...(python ? ['--python', python] : [])];
-    said.set(name, await add(directory, [file, '--name', name, '--export', ...flags]));
+    said.set(name, await addTo(directory, [file, '--name', name, '--export', ...flags]));
   });
   const redis = await openRedis();
   const service = await startService({
@@ -96,7 +96,8 @@ function readHeldOut(folder: string): HeldOut {
   return JSON.parse(readFileSync(path.join(folder, 'held-out.json'), 'utf8'));
 }
 
-async function add(directory: string, parameters: string[]): Promise<string> {
+/** Adds a model to a folder of models, and returns what the command printed. */
+export async function addTo(directory: string, parameters: string[]): Promise<string> {
   const env = { MODELS_DIR: directory };
   const { code, out, err } = await runCommand('models', ['add', ...parameters], { env });
   if (code !== 0) throw new Error(`models add ${parameters.join(' ')}:\n${out}${err}`);
@@ -158,7 +159,7 @@ function indexOfBest(scores: readonly number[]): number {
 }
 
 /** Does something with each of several items, a few at a time. */
-async function inTurns<Item>(
+export async function inTurns<Item>(
   items: readonly Item[],
   atOnce: number,
   work: (item: Item) => Promise<void>,

@@ -36,7 +36,7 @@ const isLeftOut = /^(?:\..*|__pycache__|\.venv)$/;
 /** The keys of a flavour that name its file, or the folder of its file. */
 const keysOfFiles = ['pickled_model', 'data', 'model_data', 'saved_model_dir'];
 /** What MLflow calls the file in the folder of a flavour. */
-const filesOfFolders = ['model.keras', 'model.h5', 'model.pt2', 'model.pth'];
+const filesOfFolders = ['model.keras', 'model.h5', 'model.pt2', 'model.pth', 'model'];
 
 /** What a folder of MLflow leads to. */
 export interface FlavourFile {
@@ -123,11 +123,12 @@ function fileIn(folder: string, flavour: Section): string | undefined {
   const named = keysOfFiles.map((key) => flavour[key]).find((value) => typeof value === 'string');
   if (named === undefined) return undefined;
   const file = path.join(folder, named as string);
-  if (!existsSync(file)) return undefined;
-  if (!statSync(file).isDirectory() || existsSync(path.join(file, 'saved_model.pb'))) return file;
-  return filesOfFolders
-    .flatMap((name) => [path.join(file, name), path.join(file, 'model', name)])
-    .find((inner) => existsSync(inner));
+  const places = [file, ...filesOfFolders.map((name) => path.join(file, name))];
+  return places.find(
+    (place) =>
+      existsSync(path.join(place, 'saved_model.pb')) ||
+      statSync(place, { throwIfNoEntry: false })?.isFile(),
+  );
 }
 
 interface Program {
