@@ -2,7 +2,8 @@
 // become other letters without a word.
 
 import { isUtf8 } from 'node:buffer';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { NoFile } from './unreadable.js';
 
 /** The message goes on after the name of the file. */
 export class NotUtf8 extends Error {
@@ -18,9 +19,12 @@ export class NotUtf8 extends Error {
 /**
  * Returns the text of a file, without a byte order mark.
  * @throws NotUtf8
- * @throws NodeJS.ErrnoException if it cannot be read
+ * @throws NoFile; NodeJS.ErrnoException if it cannot be read
  */
 export function readUtf8File(file: string): string {
+  const stats = statSync(file);
+  // To read a pipe or a device may never end.
+  if (!stats.isFile() && !stats.isDirectory()) throw new NoFile();
   const bytes = readFileSync(file);
   const text = bytes.toString('utf8');
   // UTF-16 of plain English is valid UTF-8, but for a NUL beside each letter.

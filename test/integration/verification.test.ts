@@ -123,6 +123,19 @@ describe('the files of a model', () => {
     );
   });
 
+  test.each<[string, (file: string) => void]>([
+    ['a device', (file) => symlinkSync('/dev/null', file)],
+    ['a folder', (file) => mkdirSync(file)],
+    ['a link to itself', (file) => symlinkSync(file, file)],
+  ])('are wrong, or missing, if one is %s', async (_, make) => {
+    const model = makeModel({});
+    rmSync(model.file);
+    make(model.file);
+    await expect(verifyFiles(model)).rejects.toThrow(
+      /expected (?:a|the) file.*there is none\. Put /,
+    );
+  });
+
   test('of this repository are right', async () => {
     const directory = path.join(packageDirectory(), 'models');
     for (const model of collectModels({ directory, filesNeeded: true }).models) {

@@ -1,4 +1,4 @@
-import { readFileSync, symlinkSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
@@ -6,9 +6,10 @@ import { z } from 'zod';
 import { scoresExampleSchema, tensorsExampleSchema } from '../../shared/manifest/example.js';
 import { listModels, readManifest } from '../../shared/manifest/file.js';
 import { manifestSchema } from '../../shared/manifest/manifest.js';
+import { readModels } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readSnippets } from '../snippets.js';
-import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
+import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
 
 const imageInput = { kind: 'image', width: 2, height: 3, tensor: 'float32-nchw' };
 const mean = [0.5, 0.5, 0.5];
@@ -411,6 +412,17 @@ describe('a folder of models', () => {
     expect(listModels(folder)).toEqual(['sample']);
     const error = errorOf(() => readManifest(path.join(folder, 'sample')));
     expect(error.message).toContain('expected a manifest; it cannot be read (EISDIR)');
+  });
+
+  test.each(['model.yaml', 'labels.txt'])('reads no device in the place of %s', (name) => {
+    const files = { 'sample/model.yaml': sampleManifest, 'sample/labels.txt': sampleLabels };
+    const directory = makeFolder(files);
+    const place = path.join(directory, 'sample', name);
+    rmSync(place);
+    symlinkSync('/dev/null', place);
+    const error = errorOf(() => readModels({ directory, filesNeeded: false }));
+    expect(error.message).toContain(`sample/${name}`);
+    expect(error.message).toContain('is a pipe, a device or a socket, and no file');
   });
 
   test('that cannot be read is reported as a fault of MODELS_DIR, with its path', () => {

@@ -2,7 +2,7 @@
 // outside of it (shared/manifest/manifest.ts), but a link may still lead outside. The worker would then read a file
 // that is none of the model's, or write one.
 
-import { realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../../shared/errors.js';
 import { filesOf } from '../../shared/registry/files.js';
@@ -17,7 +17,7 @@ export function checkBounds(model: Model): void {
   const root = rootOf(model);
   const realRoot = realPathOf(root);
   for (const { path: file } of filesOf(model)) {
-    if (file === model.file && statSync(file, { throwIfNoEntry: false })) continue;
+    if (file === model.file && existsSync(file)) continue;
     const real = realPathOf(file);
     if (real === realRoot || real.startsWith(realRoot + path.sep)) continue;
     throw new ScorelineError(

@@ -126,12 +126,17 @@ export async function differenceOf(
 }
 
 function remedyFor({ name }: Model, { path: file, urls }: ModelFile): string {
-  const { size } = statSync(file);
-  if (size < 1024 && readFileSync(file, 'utf8').startsWith('version https://git-lfs')) {
+  const stats = statSync(file);
+  const { size } = stats;
+  if (
+    stats.isFile() &&
+    size < 1024 &&
+    readFileSync(file, 'utf8').startsWith('version https://git-lfs')
+  ) {
     return 'It is a pointer of Git LFS. Get the file with: git lfs pull';
   }
   if (urls.length > 0) return `Get it again with: npm run models -- pull ${name}`;
-  if (size === 0) return 'The file is empty. Export the model again.';
+  if (stats.isFile() && size === 0) return 'The file is empty. Export the model again.';
   return 'Put the right file there, or correct source in the manifest and give it a new version.';
 }
 

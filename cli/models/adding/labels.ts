@@ -3,6 +3,7 @@
 import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
 import { NotUtf8, readUtf8File } from '../../../shared/files/text-file.js';
+import { describeUnreadable } from '../../../shared/files/unreadable.js';
 import { readOnnxLabels } from '../../../worker/files/onnx-labels.js';
 import { wrongFile } from '../../faults.js';
 import type { Companions } from './companions.js';
@@ -70,8 +71,8 @@ function readLines(file: string): string[] {
       .split(/\r\n?|\n/);
   } catch (thrown) {
     if (thrown instanceof NotUtf8) throw wrongFile(`--labels: ${file}: ${thrown.message}`);
-    const { code } = thrown as NodeJS.ErrnoException;
-    throw wrongFile(`--labels: expected a text file; got ${file}, which cannot be read (${code})`);
+    const fault = describeUnreadable(thrown);
+    throw wrongFile(`--labels: expected a text file; got ${file}, which ${fault}`);
   }
 }
 
