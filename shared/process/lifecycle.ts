@@ -108,6 +108,7 @@ export async function live<R extends Role>(
     process.exit(1);
   }
 
+  logWarnings(process, log);
   log.info({ configuration: redact(configuration) }, 'starting');
   for (const { given, meant } of findMisspeltSettings(process.env)) {
     log.warn(`${given} is no setting, and is ignored. Did you mean ${meant}?`);
@@ -138,6 +139,12 @@ export async function live<R extends Role>(
     await telemetry?.close();
     process.exit(1);
   }
+}
+
+/** Node writes its warnings as text between the lines of the log. Here, they are lines, too. */
+function logWarnings(process: NodeJS.Process, log: Logger): void {
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => log.warn({ err: warning }, 'Node warns'));
 }
 
 function parentOf(process: NodeJS.Process): Parent | undefined {

@@ -5,8 +5,15 @@ import { describe, expect, test } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
 import { live } from '../../shared/process/lifecycle.js';
 
-/** Lets a process live, and ends it. Returns what happened until it exited. */
-async function endBy(event: string, ...parameters: unknown[]): Promise<string[]> {
+/**
+ * Lets a process live, and ends it. Returns what happened until it exited.
+ * @param meanwhile what happens while it lives
+ */
+async function endBy(
+  event: string,
+  parameters: unknown[] = [],
+  meanwhile: [event: string, ...parameters: unknown[]] = ['nothing'],
+): Promise<string[]> {
   const happened: string[] = [];
   const process = Object.assign(new EventEmitter(), {
     env: { LOG_LEVEL: 'silent' },
@@ -18,6 +25,8 @@ async function endBy(event: string, ...parameters: unknown[]): Promise<string[]>
     // The timer of SHUTDOWN_MS goes on here, where no process ends, and other tests run by then.
     kill() {},
   });
+  // As Node does.
+  process.on('warning', () => happened.push('text among the lines of the log'));
   const note = (what: string) => async () => void happened.push(what);
   await live(process as unknown as NodeJS.Process, 'api', async () => ({
     report: {},
@@ -25,6 +34,7 @@ async function endBy(event: string, ...parameters: unknown[]): Promise<string[]>
     close: note('close'),
   }));
   const exited = once(process, 'exited');
+  process.emit(...meanwhile);
   process.emit(event, ...parameters);
   await exited;
   return happened;
@@ -51,7 +61,12 @@ describe('a process', () => {
     expect(happened).toEqual(['There is no model "a".\n', 'exit 1']);
   });
 
+  test('logs the warnings of Node itself', async () => {
+    const warning: [string, Error] = ['warning', new Error('deprecated')];
+    expect(await endBy('SIGTERM', [], warning)).toEqual(['leave', 'close', 'exit 0']);
+  });
+
   test('ends without delay after an unexpected error', async () => {
-    expect(await endBy('uncaughtException', new Error('broken'))).toEqual(['close', 'exit 1']);
+    expect(await endBy('uncaughtException', [new Error('broken')])).toEqual(['close', 'exit 1']);
   });
 });
