@@ -27,7 +27,11 @@ export const errorTable = {
     retry: false,
     title: 'The manifest does not declare the network, which the Open Inference Protocol needs',
   },
-  parameter_invalid: { status: 400, retry: false, title: 'A parameter has a wrong value' },
+  parameter_invalid: {
+    status: 400,
+    retry: false,
+    title: 'A parameter is unknown, or has a wrong value',
+  },
   idempotency_key_invalid: { status: 400, retry: false, title: 'The Idempotency-Key is malformed' },
   idempotency_key_reused: {
     status: 422,
