@@ -97,11 +97,9 @@ function formsOf(context: Context, model: Model): NativeForms {
   };
   const body = z.strictObject({ input: form.one, ...parameters });
   const [field] = form.mediaTypes;
-  const raw = field?.startsWith('text/') ? toSchema(form.one) : binary;
-  const multipart = multipartOf(
-    field?.startsWith('text/') ? { input: raw } : { file: raw },
-    parameters,
-  );
+  const isText = field?.startsWith('text/');
+  const raw = isText ? toSchema(form.one) : binary;
+  const multipart = multipartOf(isText ? { input: raw } : { file: raw }, parameters);
   return {
     codes: [...input.codes, ...output.form.codes],
     top: top && toSchema(top),

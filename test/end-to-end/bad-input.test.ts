@@ -124,6 +124,9 @@ describe('a problem document answers', () => {
         detail: expect.stringMatching(`^Expected no fields but .*; got "${field}"`),
       });
     }
+    // A form has several inputs by several fields of one name.
+    const both = await sendForm(text, [], { ...input, inputs: '["a"]' });
+    expectProblem(both, 400, 'parameter_invalid');
     // Clients of the first implementation may send what they like.
     expect((await send('/score', withField(input), json)).status).toBe(200);
   });

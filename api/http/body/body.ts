@@ -141,15 +141,19 @@ export function applyParameters(call: Call, given: Given): void {
   if (priority) call.prioritise(priority);
 }
 
-const fields = new Set(['input', 'inputs', 'top', 'deadlineMs', 'priority']);
-const fieldsOfLine = new Set(['input', 'id', 'top', 'deadlineMs']);
+/** The fields that are read, in each form of a request. */
+const fieldsIn = {
+  json: new Set(['input', 'inputs', 'top', 'deadlineMs', 'priority']),
+  form: new Set(['input', 'top', 'deadlineMs', 'priority']),
+  line: new Set(['input', 'id', 'top', 'deadlineMs']),
+} as const;
 
 /**
  * Refuses a field that nothing would read: a misspelt `top`, or what the caller thinks the model reads.
  * @throws ScorelineError `parameter_invalid`
  */
-export function refuseUnknown(given: Given, { inLine = false } = {}): void {
-  const known = inLine ? fieldsOfLine : fields;
+export function refuseUnknown(given: Given, form: keyof typeof fieldsIn): void {
+  const known: ReadonlySet<string> = fieldsIn[form];
   for (const name in given) {
     if (known.has(name)) continue;
     throw new ScorelineError(

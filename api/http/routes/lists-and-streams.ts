@@ -185,7 +185,7 @@ export class ListsAndStreams {
       if (given.input === undefined) throw lacksInput(given);
       if (given.inputs !== undefined) throw severalInLine();
       if (given.priority !== undefined) throw priorityOfLine();
-      refuseUnknown(given, { inLine: true });
+      refuseUnknown(given, 'line');
       return { name, read: () => this.#toQuestion(given.input, withQuery(given, query), model) };
     } catch (thrown) {
       const read = () => {

@@ -50,6 +50,7 @@ export function makeScoreNative(options: {
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { inputs, isList, given } = readBodyInputs(body, { kinds, listsAndStreams, model });
+    if (body.type !== 'bytes') refuseUnknown(given, body.type);
     const wish = readWish(withQuery(given, queryOf(request)), model);
     applyParameters(call, given);
     if (!isList && !wantsLines(request)) return { wish, inputs: inputs.map(({ read }) => read()) };
@@ -164,7 +165,7 @@ interface BodyInputs {
   readonly given: Given;
 }
 
-/** @throws ScorelineError `input_missing`, `input_invalid`, `too_many_inputs`, `parameter_invalid` */
+/** @throws ScorelineError `input_missing`, `input_invalid`, `too_many_inputs` */
 function readBodyInputs(
   body: Body,
   {
@@ -184,13 +185,11 @@ function readBodyInputs(
   if (body.type === 'json') {
     const given = asObject(body.value);
     if (given.inputs !== undefined) {
-      refuseUnknown(given);
       const list = readList(given);
       listsAndStreams.checkCount(list.length);
       return { inputs: list.map(fromJson), isList: true, given };
     }
     if (given.input === undefined) throw lacksInput(given);
-    refuseUnknown(given);
     return { inputs: [fromJson(given.input)], isList: false, given };
   }
   const { input: _, ...given } = body.fields;
@@ -202,14 +201,11 @@ function readBodyInputs(
     const { name, bytes, charset } = input;
     return { name, read: () => kind.fromBytes(bytes, { name, charset }) };
   });
-  if (inputs.length === 0) {
-    throw new ScorelineError(
-      'input_missing',
-      'Expected a file, or the field "input"; got neither. Several of them are scored one by one.',
-    );
-  }
-  refuseUnknown(given);
-  return { inputs, isList: inputs.length > 1, given };
+  if (inputs.length > 0) return { inputs, isList: inputs.length > 1, given };
+  throw new ScorelineError(
+    'input_missing',
+    'Expected a file, or the field "input"; got neither. Several of them are scored one by one.',
+  );
 }
 
 /** @throws ScorelineError `input_missing`, `input_invalid` */
