@@ -52,11 +52,14 @@ const patient = { maxRetriesPerRequest: null };
 /** Redis is silent as long as a large value is on its way to it. */
 const largeSocketTimeoutMs = 12_000;
 
-/** Connects for commands that a request waits for. They fail if Redis takes more than 0.8 s. */
+/**
+ * Connects for commands that a request waits for. They fail if Redis takes more than 2.5 s. A shorter pause is common,
+ * such as a fork, a slow disk, or a machine that starts workers. It must only delay the requests, not refuse them.
+ */
 export function connectProducer(options: ConnectionOptions): Redis {
   return connect(options, {
     ...failingFast,
-    commandTimeout: 800,
+    commandTimeout: 2500,
     socketTimeout: 3000,
   });
 }

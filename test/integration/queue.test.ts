@@ -1,4 +1,5 @@
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../api/queue/queue.js';
@@ -179,8 +180,9 @@ describe('a job that is added', () => {
     expect(await detailOf()).toContain('Nothing of this request was kept');
     await redis.client.config('SET', 'maxmemory', '0');
     // Redis holds the commands back for longer than the API waits, and carries them out then.
-    await redis.client.client('PAUSE', 2000, 'ALL');
+    await redis.client.client('PAUSE', 60_000, 'WRITE');
     expect(await detailOf()).toContain('may or may not');
+    await redis.client.client('UNPAUSE');
     await waitUntil('the job is there', async () => (await jobsInRedis()).length === 1);
   });
 
@@ -193,7 +195,7 @@ describe('a job that is added', () => {
   });
 
   test.each(priorities)(
-    'at the priority %s is refused while Redis hangs, and the process goes on',
+    'at the priority %s outlasts a short pause of Redis, is refused if it hangs, and the process goes on',
     async (priority) => {
       const { queue } = await open();
       const unheard: unknown[] = [];
@@ -202,6 +204,9 @@ describe('a job that is added', () => {
       onTestFinished(() => void process.off('unhandledRejection', note));
       const resume = await redis.suspend();
       const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] }, { priority });
+      const pauseMs = 1200;
+      const first = await Promise.race([added.catch(() => 'is refused'), delay(pauseMs, 'waits')]);
+      expect(first).toBe('waits');
       await expect(added).rejects.toMatchObject({ code: 'queue_unavailable' });
       await resume();
       await waitUntil('Redis answers', () => queue.unansweredIn(name) !== undefined);
