@@ -8,9 +8,9 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { makePythonEnvironment, pythonIn } from '../shared/python/environment.js';
 import { packageDirectory } from '../shared/version.js';
+import { claim } from '../worker/files/claim.js';
 
 const version = '3.11';
 const root = packageDirectory();
@@ -19,7 +19,9 @@ if (!requirements || !script) {
   fail('Usage: npm run python -- REQUIREMENTS SCRIPT [ARGUMENT …]');
 }
 
-const python = await ensureEnvironment(path.resolve(root, requirements));
+const python = await ensureEnvironment(path.resolve(root, requirements)).catch(
+  ({ message }: Error) => fail(message),
+);
 const { status, signal } = spawnSync(python, [path.resolve(root, script), ...parameters], {
   stdio: 'inherit',
 });
@@ -27,24 +29,29 @@ const { status, signal } = spawnSync(python, [path.resolve(root, script), ...par
 if (signal) process.kill(process.pid, signal);
 process.exit(status ?? 1);
 
-/** Returns the Python of an environment that has the packages in the file. */
+/** Returns the Python of an environment that has the packages in the file. Rejects if it cannot be made. */
 async function ensureEnvironment(file: string): Promise<string> {
   const digest = createHash('sha256').update(readAll(file)).digest('hex').slice(0, 12);
   const environment = path.join(root, 'data/python', digest);
   const done = path.join(environment, 'done');
   mkdirSync(path.dirname(environment), { recursive: true });
+  if (existsSync(done)) return pythonIn(environment);
+  const name = path.relative(root, file);
   // Several tests may need the same environment at the same time.
-  while (!existsSync(done) && !takeLock(`${environment}.lock`)) await delay(200);
-  if (!existsSync(done)) {
-    process.stderr.write(
-      `Installing the Python packages from ${path.relative(root, file)} (once) …\n`,
-    );
-    rmSync(environment, { recursive: true, force: true });
-    const packages = ['-r', file];
-    await makePythonEnvironment(environment, { packages, version, base, run }).catch(
-      ({ message }: Error) => fail(message),
-    );
-    writeFileSync(done, '');
+  const installing = await claim(`${environment}.lock`, {
+    onWait: () =>
+      say(`Another process installs the Python packages from ${name}. Waiting for it …`),
+  });
+  try {
+    if (!existsSync(done)) {
+      say(`Installing the Python packages from ${name} (once) …`);
+      rmSync(environment, { recursive: true, force: true });
+      const packages = ['-r', file];
+      await makePythonEnvironment(environment, { packages, version, base, run });
+      writeFileSync(done, '');
+    }
+  } finally {
+    await installing.end();
   }
   return pythonIn(environment);
 }
@@ -68,11 +75,9 @@ async function run(
 
 function base(): string {
   const found = [`python${version}`, 'python3'].find(isOfVersion);
-  return (
-    found ??
-    fail(
-      `Expected uv, or Python ${version} with venv; found neither. Try: sudo apt-get install python${version}-venv`,
-    )
+  if (found !== undefined) return found;
+  throw new Error(
+    `Expected uv, or Python ${version} with venv; found neither. Try: sudo apt-get install python${version}-venv`,
   );
 }
 
@@ -80,29 +85,6 @@ function isOfVersion(name: string): boolean {
   const code = 'import sys; print("%d.%d" % sys.version_info[:2])';
   const { stdout } = spawnSync(name, ['-c', code]);
   return stdout?.toString().trim() === version;
-}
-
-/** Makes a file with the number of this process. One that was left by a process that has ended is taken over. */
-function takeLock(file: string): boolean {
-  try {
-    writeFileSync(file, String(process.pid), { flag: 'wx' });
-    process.on('exit', () => rmSync(file, { force: true }));
-    return true;
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
-    if (!isRunning(file)) rmSync(file, { force: true });
-    return false;
-  }
-}
-
-function isRunning(file: string): boolean {
-  try {
-    const pid = Number(readFileSync(file, 'utf8'));
-    // The number may not be written yet.
-    return pid === 0 || process.kill(pid, 0);
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** Returns the text of a requirements file and of the files it includes with `-r`. */
@@ -115,6 +97,10 @@ function readAll(file: string): string {
 }
 
 function fail(line: string): never {
-  process.stderr.write(`${line}\n`);
+  say(line);
   process.exit(1);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }

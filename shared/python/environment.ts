@@ -22,8 +22,8 @@ export type Run = (
 /**
  * Makes a virtual environment in a folder that is not there. The folder can be moved afterwards.
  * @param options.packages what to install, as arguments of `pip install`
- * @param options.version the version of Python, such as `3.11`; without it, that of `python3`
- * @param options.base returns a Python of that version, where there is no uv to find one
+ * @param options.version the version of Python, such as `3.11`, or its program; without it, that of `python3`
+ * @param options.base returns that Python, where there is no uv to find it
  * @param options.isQuiet whether only errors are printed
  * @param options.isCompiled whether the packages are compiled now. Otherwise Python does it when it first imports them,
  * unless it may not write there, and then each time

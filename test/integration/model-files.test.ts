@@ -1,12 +1,4 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
@@ -84,18 +76,6 @@ describe('the file of a model', () => {
     writeFileSync(model.file, 'half a network that a full disk left');
     await ensureModelFiles(model, log);
     expect(readFileSync(model.file, 'utf8')).toBe(content);
-  });
-
-  test('is downloaded although a worker died with the lock', async () => {
-    const mirror = await serve();
-    const model = read({ urls: [mirror.url], cache: makeFolder({}) });
-    const lock = `${model.file}.lock`;
-    mkdirSync(lock);
-    const longAgo = new Date(Date.now() - 3_600_000);
-    utimesSync(lock, longAgo, longAgo);
-    await ensureModelFiles(model, log);
-    expect(readFileSync(model.file, 'utf8')).toBe(content);
-    expect(existsSync(lock)).toBe(false);
   });
 
   test('is downloaded with its external data, each beside the other', async () => {

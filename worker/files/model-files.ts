@@ -2,25 +2,20 @@
 // network than the manifest names would be wrong answers that nobody notices.
 //
 // Files that are missing come from the addresses in the manifest, if the worker has a cache
-// (MODEL_CACHE_DIR). Workers may share a cache. The first to need a model makes a folder beside its
-// ONNX file, the lock, and touches it while it downloads; the others wait. A lock that nobody touches
-// was left by a worker that died.
+// (MODEL_CACHE_DIR). Workers may share a cache. The first to need a model downloads it, and the others wait.
 
-import { mkdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../shared/process/log.js';
 import { filesOf, isInCache, type ModelFile } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { checkBounds } from './bounds.js';
+import { claim } from './claim.js';
 import { deliver, deliveredBytes } from './delivery.js';
 import { unwritable } from './unwritable.js';
 import { differenceOf, verifyFiles } from './verification.js';
 
-const lockTouchedEveryMs = 2000;
-const lockLastsMs = 30_000;
-const lookAgainMs = 250;
 const progressEveryMs = 5000;
 
 /**
@@ -63,9 +58,9 @@ async function wrongFiles(model: Model, hashes: string): Promise<ModelFile[]> {
 
 async function fetchOnce(model: Model, hashes: string, log: Logger): Promise<void> {
   mkdirSync(path.dirname(model.file), { recursive: true });
-  const lock = `${model.file}.lock`;
-  while (!takeLock(lock)) await delay(lookAgainMs);
-  const touching = setInterval(() => touch(lock), lockTouchedEveryMs);
+  const downloading = await claim(`${model.file}.lock`, {
+    onWait: () => log.info({ model: model.name }, 'another worker downloads the model'),
+  });
   try {
     // Another worker may have fetched them while this one waited for the lock.
     for (const file of await wrongFiles(model, hashes)) {
@@ -73,8 +68,7 @@ async function fetchOnce(model: Model, hashes: string, log: Logger): Promise<voi
       await fetchFile(model, file, log);
     }
   } finally {
-    clearInterval(touching);
-    rmSync(lock, { recursive: true, force: true });
+    await downloading.end();
   }
 }
 
@@ -93,24 +87,4 @@ async function fetchFile({ name }: Model, wanted: ModelFile, log: Logger): Promi
     onRetry: (reason) => log.warn({ model: name, reason }, 'the download is tried again'),
   });
   log.info({ model: name, file }, 'model file is in place');
-}
-
-function takeLock(lock: string): boolean {
-  try {
-    mkdirSync(lock);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    const touchedAt = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
-    const isLeft = touchedAt !== undefined && Date.now() - touchedAt > lockLastsMs;
-    if (isLeft) rmSync(lock, { recursive: true, force: true });
-    return false;
-  }
-}
-
-function touch(lock: string): void {
-  const now = new Date();
-  try {
-    utimesSync(lock, now, now);
-  } catch {}
 }

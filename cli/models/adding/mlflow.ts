@@ -18,7 +18,6 @@ import { parseYaml } from '../../../shared/files/parse-yaml.js';
 import { sha256Of } from '../../../shared/files/sha256.js';
 import { isJsonObject } from '../../../shared/json-object.js';
 import { makeLogger } from '../../../shared/process/log.js';
-import { pythonIn } from '../../../shared/python/environment.js';
 import { shown } from '../../../shared/shown.js';
 import { packageDirectory } from '../../../shared/version.js';
 import { ensureEnvironment } from '../../../worker/engine/python/environment.js';
@@ -171,9 +170,8 @@ export async function makeMlflowProgram(program: Program): Promise<void> {
     'packages',
     `those of ${path.join(from, 'requirements.txt')}, in ${path.join(folder, '.venv')}`,
   );
-  if (python !== undefined) await makeEnvironmentOf(python, folder);
   const log = makeLogger({ role: 'add', level: 'silent' });
-  const own = await ensureEnvironment({ name, folder, requirements }, log);
+  const own = await ensureEnvironment({ name, folder, requirements, python }, log);
   const result = path.join(folder, '.mlflow.json');
   const script = path.join(exporters, 'from_mlflow.py');
   const { code, signal } = await run(own, [script, path.resolve(folder), path.resolve(result)]);
@@ -186,25 +184,6 @@ export async function makeMlflowProgram(program: Program): Promise<void> {
   rmSync(result);
   for (const [what, why] of said.remarks) program.say(what, why);
   writeFileSync(path.join(folder, 'model.yaml'), await formatProgram(program, said));
-}
-
-/** An environment that is there is used as it is. */
-async function makeEnvironmentOf(python: string, folder: string): Promise<void> {
-  const environment = path.join(folder, '.venv');
-  const commands: [string, string[]][] = [
-    [python, ['-m', 'venv', environment]],
-    [
-      pythonIn(environment),
-      ['-m', 'pip', 'install', '--quiet', '-r', path.join(folder, requirements), 'numpy'],
-    ],
-  ];
-  for (const [program, parameters] of commands) {
-    const { code } = await run(program, parameters);
-    if (code !== 0)
-      throw wrongFile(
-        `--python: expected ${python} to make an environment; it failed, as said above`,
-      );
-  }
 }
 
 /** What from_mlflow.py writes. */

@@ -1,40 +1,26 @@
 // The environment of a Python program: a folder `.venv` beside it, with the packages that it needs. It is
 // made once. One that somebody else has made is used as it is.
 //
-// It is made in the folder `.venv.making`, which belongs to the process that has made that folder. The others, such as
-// the workers of a service that starts, or `models check` beside a service, wait until it is gone. Its owner touches it
-// every two seconds, since the number of a process means nothing in another container that shares the models.
+// It is made in the folder `.venv.making`, by one process. The others, such as the workers of a service that starts, or
+// `models check` beside a service, wait for it (worker/files/claim.ts).
 
 import { spawn } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ScorelineError } from '../../../shared/errors.js';
 import { readTextIfAny } from '../../../shared/files/text-file.js';
 import type { Logger } from '../../../shared/process/log.js';
 import { unless } from '../../../shared/process/unless.js';
 import { requirementLists } from '../../../shared/python/code.js';
 import { makePythonEnvironment, pythonIn } from '../../../shared/python/environment.js';
+import { type Claim, claim, remove } from '../../files/claim.js';
 import { killOnAbort } from './group.js';
 import { variablesOfPrograms } from './variables.js';
 
 /** Names the packages of an environment that was made here. */
 const digestFile = 'scoreline-packages';
 const progressEveryMs = 5000;
-const touchEveryMs = 2000;
-const lookEveryMs = 250;
-/** If nobody has touched the folder for so long, its process was killed. */
-const abandonedMs = 20_000;
 const shownCharactersMax = 2000;
 
 export interface Packages {
@@ -44,6 +30,8 @@ export interface Packages {
   readonly folder: string;
   /** The list of packages, relative to the folder. */
   readonly requirements: string;
+  /** The Python that the environment is made of; the `python3` of the machine if unset. */
+  readonly python?: string | undefined;
 }
 
 /** The environments being made, by folder, each with the signal that ends it. Copies of a model ask at the same time. */
@@ -83,9 +71,12 @@ async function ensure(packages: Packages, log: Logger, signal?: AbortSignal): Pr
   // A Python that is gone, such as after an upgrade of the machine, leaves a link behind that leads nowhere.
   if (existsSync(python) && (known === undefined || known === digest)) return python;
   const isMade = () => existsSync(python) && readDigest(environment) === digest;
-  let making: Making | undefined;
+  let making: Claim | undefined;
   try {
-    making = await claim(`${environment}.making`, log, signal);
+    making = await claim(`${environment}.making`, {
+      signal,
+      onWait: () => log.info({ environment }, 'another process makes the environment'),
+    });
     if (isMade()) return python;
     const part = path.join(making.folder, 'environment');
     await make(part, packages, { log, signal });
@@ -99,72 +90,6 @@ async function ensure(packages: Packages, log: Logger, signal?: AbortSignal): Pr
     await making?.end();
   }
   return python;
-}
-
-/** The folder in which this process makes an environment. No other process makes it meanwhile. */
-interface Making {
-  readonly folder: string;
-  end(): Promise<void>;
-}
-
-/** Waits until no other process makes an environment. Rejects when the signal is aborted, or with what `mkdir` says. */
-async function claim(
-  folder: string,
-  log: Logger,
-  signal: AbortSignal | undefined,
-): Promise<Making> {
-  let seen = { touchedAt: 0, at: performance.now() };
-  while (!makeFolder(folder)) {
-    const { mtimeMs: touchedAt = 0 } = statSync(folder, { throwIfNoEntry: false }) ?? {};
-    // The clocks of machines that share the folder may differ, so a change counts, and not an age.
-    const at = performance.now();
-    if (seen.touchedAt === 0) log.info({ folder }, 'another process makes the environment');
-    if (touchedAt !== seen.touchedAt) seen = { touchedAt, at };
-    else if (at - seen.at > abandonedMs) await removeAbandoned(folder);
-    await unless(signal, delay(lookEveryMs));
-  }
-  const touching = setInterval(touch, touchEveryMs, folder);
-  const end = () => {
-    clearInterval(touching);
-    return remove(folder);
-  };
-  return { folder, end };
-}
-
-/** One process that waits removes a folder, and the others find it gone. */
-async function removeAbandoned(folder: string): Promise<void> {
-  const abandoned = `${folder}.${randomUUID()}`;
-  try {
-    renameSync(folder, abandoned);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
-  }
-  await remove(abandoned);
-}
-
-function touch(folder: string): void {
-  const now = new Date();
-  try {
-    utimesSync(folder, now, now);
-  } catch {
-    // The folder cannot be written to any more, or another process has taken it over. The installer finds that, too.
-  }
-}
-
-/** Returns whether a folder was made; false if it is there. */
-function makeFolder(folder: string): boolean {
-  try {
-    mkdirSync(folder);
-    return true;
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw thrown;
-  }
-}
-
-/** An environment has thousands of files, and other models are served meanwhile. */
-function remove(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
 function digestOf({ folder, requirements }: Packages): string {
@@ -181,7 +106,7 @@ function readDigest(environment: string): string | undefined {
 
 async function make(
   folder: string,
-  { folder: model, requirements }: Packages,
+  { folder: model, requirements, python }: Packages,
   { log, signal }: { log: Logger; signal: AbortSignal | undefined },
 ) {
   const startedAt = performance.now();
@@ -195,7 +120,8 @@ async function make(
   try {
     await makePythonEnvironment(folder, {
       packages: ['-r', path.join(model, requirements), 'numpy'],
-      base: () => 'python3',
+      ...(python !== undefined && { version: python }),
+      base: () => python ?? 'python3',
       isQuiet: true,
       // In an image, nobody may write there later.
       isCompiled: true,
