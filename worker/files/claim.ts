@@ -1,17 +1,21 @@
 // Work that one process does for all that share a folder: a download, or an environment of Python. A folder stands for it,
 // which belongs to the process that has made it. The others wait until it is gone.
 //
-// Its owner touches it every two seconds. The number of a process would mean nothing in another container.
+// Its owner writes a sign of life into it every two seconds. The number of a process would mean nothing in another
+// container. Others see the time of a folder up to half a minute late if it is on a network, but what is in a file at
+// once.
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, renameSync, statSync, utimesSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readTextIfAny } from '../../shared/files/text-file.js';
 import { unless } from '../../shared/process/unless.js';
 
-const touchEveryMs = 2000;
+const signEveryMs = 2000;
 const lookEveryMs = 250;
-/** If nobody has touched the folder for so long, its process was killed. */
+/** If there was no other sign for so long, the process was killed. */
 const abandonedMs = 20_000;
 
 /** No other process does this work until it has ended. */
@@ -29,19 +33,19 @@ export async function claim(
   folder: string,
   options: { signal?: AbortSignal | undefined; onWait?: () => void } = {},
 ): Promise<Claim> {
-  let seen = { touchedAt: 0, at: performance.now() };
+  let seen: { sign: string | undefined; at: number } | undefined;
   while (!makeFolder(folder)) {
-    const { mtimeMs: touchedAt = 0 } = statSync(folder, { throwIfNoEntry: false }) ?? {};
-    // The clocks of machines that share the folder may differ, so a change counts, and not an age.
+    const sign = readTextIfAny(signIn(folder));
     const at = performance.now();
-    if (seen.touchedAt === 0) options.onWait?.();
-    if (touchedAt !== seen.touchedAt) seen = { touchedAt, at };
+    if (!seen) options.onWait?.();
+    if (!seen || sign !== seen.sign) seen = { sign, at };
     else if (at - seen.at > abandonedMs) await removeAbandoned(folder);
     await unless(options.signal, delay(lookEveryMs));
   }
-  const touching = setInterval(touch, touchEveryMs, folder);
+  giveSign(folder);
+  const giving = setInterval(giveSign, signEveryMs, folder);
   const end = () => {
-    clearInterval(touching);
+    clearInterval(giving);
     return remove(folder);
   };
   return { folder, end };
@@ -63,13 +67,16 @@ async function removeAbandoned(folder: string): Promise<void> {
   await remove(abandoned);
 }
 
-function touch(folder: string): void {
-  const now = new Date();
+function giveSign(folder: string): void {
   try {
-    utimesSync(folder, now, now);
+    writeFileSync(signIn(folder), randomUUID());
   } catch {
     // The folder cannot be written to any more, or another process has taken it over. The work finds that, too.
   }
+}
+
+function signIn(folder: string): string {
+  return path.join(folder, 'sign-of-life');
 }
 
 /** Returns whether a folder was made; false if it is there. */
