@@ -15,6 +15,8 @@ import type { Logger } from '../../shared/process/log.js';
 const refreshEveryMs = 300_000;
 const staleMsMax = 3_600_000;
 const answerMsMax = 2000;
+/** The keys of large issuers have some ten thousand bytes. */
+const answerBytesMax = 1024 * 1024;
 /** The issuer is asked at most this often, whatever tokens come. */
 const askEveryMsMin = 5000;
 
@@ -163,8 +165,21 @@ function isAsSafe(place: string, issuer: string): boolean {
 async function fetchJson(url: string): Promise<unknown> {
   const signal = AbortSignal.timeout(answerMsMax);
   const response = await fetch(url, { signal, redirect: 'error' });
-  if (response.ok) return await response.json();
-  throw new Error(`expected 200 from ${url}; got ${response.status}`);
+  if (!response.ok) throw new Error(`expected 200 from ${url}; got ${response.status}`);
+  return JSON.parse(await readText(response));
+}
+
+async function readText({ url, body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length;
+    if (bytes > answerBytesMax) {
+      throw new Error(`expected at most ${answerBytesMax} bytes from ${url}; got more`);
+    }
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 function unavailable(): ScorelineError {

@@ -9,7 +9,7 @@
 // anybody can make up the name of a key, so they are bounded. Checks with known keys have no part in this.
 
 import { hash } from 'node:crypto';
-import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { type CryptoKey, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { scopes as allScopes, type Scope } from '../../shared/configuration/access.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Caller, CallerLimits } from './caller.js';
@@ -118,18 +118,45 @@ async function verify(
   rules: TokenRules,
   keyOf: JWTVerifyGetKey,
 ): Promise<JWTPayload> {
+  const options = {
+    issuer: rules.issuer,
+    audience: [...rules.audiences],
+    algorithms: [...rules.algorithms],
+    clockTolerance: rules.clockSkewMs / 1000,
+    requiredClaims: ['exp', 'sub'],
+  };
+  const verifyBy = async (key: CryptoKey) => (await jwtVerify(token, key, options)).payload;
   try {
-    const { payload } = await jwtVerify(token, keyOf, {
-      issuer: rules.issuer,
-      audience: [...rules.audiences],
-      algorithms: [...rules.algorithms],
-      clockTolerance: rules.clockSkewMs / 1000,
-      requiredClaims: ['exp', 'sub'],
-    });
-    return payload;
+    return (await jwtVerify(token, keyOf, options)).payload;
   } catch (thrown) {
-    throw thrown instanceof errors.JOSEError ? invalid(thrown, rules) : thrown;
+    if (thrown instanceof ScorelineError) throw thrown;
+    if (!(thrown instanceof errors.JWKSMultipleMatchingKeys)) throw invalid(thrown, rules);
+    return verifyByAny(thrown, verifyBy).catch((last) => {
+      throw invalid(last, rules);
+    });
   }
+}
+
+/** Verifies a token that names no key, or a name that several keys have. */
+async function verifyByAny(
+  keys: AsyncIterable<CryptoKey>,
+  verifyBy: (key: CryptoKey) => Promise<JWTPayload>,
+): Promise<JWTPayload> {
+  let failure: unknown = new errors.JWSSignatureVerificationFailed();
+  for await (const key of keys) {
+    try {
+      return await verifyBy(key);
+    } catch (thrown) {
+      if (hasRightSignature(thrown)) throw thrown;
+      failure = thrown;
+    }
+  }
+  throw failure;
+}
+
+/** Claims are looked at after the signature. */
+function hasRightSignature(thrown: unknown): boolean {
+  return thrown instanceof errors.JWTExpired || thrown instanceof errors.JWTClaimValidationFailed;
 }
 
 function callerOf({ sub, roles: given, scp, scope }: JWTPayload, rules: TokenRules): Caller {
@@ -159,7 +186,7 @@ function tooManyWait(): ScorelineError {
   );
 }
 
-function invalid(error: InstanceType<typeof errors.JOSEError>, rules: TokenRules): ScorelineError {
+function invalid(error: unknown, rules: TokenRules): ScorelineError {
   const [expected, got] = explain(error, rules);
   return new ScorelineError(
     'token_invalid',
@@ -168,10 +195,7 @@ function invalid(error: InstanceType<typeof errors.JOSEError>, rules: TokenRules
 }
 
 /** Says what was expected of a token and what came. Names claims, and never their values. */
-function explain(
-  error: InstanceType<typeof errors.JOSEError>,
-  { issuer, audiences, algorithms }: TokenRules,
-): [string, string] {
+function explain(error: unknown, { issuer, audiences, algorithms }: TokenRules): [string, string] {
   if (error instanceof errors.JWTExpired) {
     return ['a token that has not expired', 'one that has'];
   }
@@ -190,6 +214,13 @@ function explain(
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) {
     return ['a token with a right signature', 'one with a wrong signature'];
+  }
+  if (!(error instanceof errors.JOSEError) || error instanceof errors.JWKSInvalid) {
+    // The library, or Node below it, says so of a key that it cannot use.
+    return [
+      'a token signed with a key that fits its algorithm, such as RSA of at least 2048 bits',
+      'one whose issuer publishes another under this name',
+    ];
   }
   return [`a signed access token (JWT) of ${issuer}`, 'something else'];
 }

@@ -241,6 +241,60 @@ describe('what was found out about a token', () => {
   });
 });
 
+/** Serves the metadata of an issuer, and its keys as a text. Returns its address. */
+async function publish(keys: () => string): Promise<string> {
+  const server = createServer((request, response) => {
+    const isMetadata = request.url?.startsWith('/.well-known');
+    const metadata = { issuer: url, jwks_uri: `${url}/keys` };
+    response.setHeader('Content-Type', 'application/json');
+    response.end(isMetadata ? JSON.stringify(metadata) : keys());
+  });
+  onTestFinished(() => void server.close());
+  await listening(server);
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return url;
+}
+
+function publicPartOf({ d: _private, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, ...key }: JWK): JWK {
+  return key;
+}
+
+describe('an issuer that publishes', () => {
+  const openPublished = async (...keys: readonly JWK[]) => {
+    const published = JSON.stringify({ keys: keys.map(publicPartOf) });
+    const from = { ...issuer, url: await publish(() => published) };
+    const { tokens } = await openTokens({}, from);
+    return async (key: JWK) => tokens.find(await makeToken({}, { ...from, keys: [key] }));
+  };
+
+  test('two keys of one name has its tokens checked by both, and accepts no others', async () => {
+    const keys = await Promise.all([0, 0, 0].map(() => makeSigningKey()));
+    const [one, two, other] = keys.map((key) => ({ ...key, kid: 'same' })) as [JWK, JWK, JWK];
+    const find = await openPublished(one, two);
+    for (const key of [one, two]) expect((await find(key)).id).toBe('oidc:plain');
+    expect((await refusalOf(() => find(other))).message).toContain('a right signature');
+  });
+
+  test.each([
+    ['is too short', 'x'.repeat(171)],
+    ['is none', ''],
+  ])('a key that %s has its tokens refused', async (_what, n) => {
+    const [key = {}] = issuer.keys;
+    const find = await openPublished({ ...key, n });
+    const error = await refusalOf(() => find(key));
+    expect(error).toMatchObject({ code: 'token_invalid' });
+    expect(error.message).toContain('a key that fits its algorithm');
+  });
+
+  test('more than anybody needs is not read to its end', async () => {
+    const logged: string[] = [];
+    const log = pino({}, { write: (line: string) => void logged.push(JSON.parse(line).reason) });
+    const url = await publish(() => `{"keys":[]}${' '.repeat(1024 * 1024)}`);
+    (await openIssuer({ url, log })).close();
+    expect(logged).toEqual([`expected at most 1048576 bytes from ${url}/keys; got more`]);
+  });
+});
+
 describe('an issuer', () => {
   const openOwn = async () => {
     const own = await openIssuerProcess({ keys: [await makeSigningKey()] });
@@ -309,24 +363,17 @@ describe('an issuer', () => {
 
   test('is asked once for many tokens with unknown keys, which wait until it may be asked again', async () => {
     const next = await makeSigningKey();
-    const { d: _private, ...published } = next;
     const keys: JWK[] = [];
     let asked = 0;
-    const server = createServer((request, response) => {
-      const isMetadata = request.url?.startsWith('/.well-known');
-      if (!isMetadata) asked++;
-      const metadata = { issuer: url, jwks_uri: `${url}/keys` };
-      response.setHeader('Content-Type', 'application/json');
-      response.end(JSON.stringify(isMetadata ? metadata : { keys }));
+    const url = await publish(() => {
+      asked++;
+      return JSON.stringify({ keys });
     });
-    onTestFinished(() => void server.close());
-    await listening(server);
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const log = pino({ level: 'silent' });
     const issuer = await openIssuer({ url, log, askEveryMs: 2000 });
     onTestFinished(() => issuer.close());
 
-    keys.push(published);
+    keys.push(publicPartOf(next));
     const find = (kid = '') => issuer.keyOf({ alg: 'ES256', kid }, { payload: '', signature: '' });
     const strangers = Array.from({ length: 100 }, (_, at) => find(`${next.kid}-${at}`));
     const [rotated, ...others] = await Promise.allSettled([find(next.kid), ...strangers]);
