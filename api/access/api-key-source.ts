@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/process/log.js';
-import { readApiKeyFile, readFileVersion } from './api-key-file.js';
+import { readFileVersion, readSettledApiKeyFile } from './api-key-file.js';
 import type { ApiKeyRecord } from './api-key-record.js';
 import type { ApiKeyRing } from './api-key-ring.js';
 import type { ApiKeyStore } from './api-key-store.js';
@@ -115,6 +115,6 @@ export function originInRedis(store: ApiKeyStore, log: Logger): ApiKeyOrigin {
 export function originInFile(file: string): ApiKeyOrigin {
   return {
     readVersion: async () => readFileVersion(file),
-    read: async () => ({ version: readFileVersion(file), records: readApiKeyFile(file) }),
+    read: () => readSettledApiKeyFile(file),
   };
 }

@@ -1,6 +1,6 @@
 // API keys in a real Redis and in a file, and how a process learns that they have changed.
 
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { dump as toYaml } from 'js-yaml';
 import { pino } from 'pino';
@@ -265,6 +265,18 @@ describe('keys in a file', () => {
     await waitUntil('the change is known', () => !!knows(second.key) && !knows(first.key));
   });
 
+  test('count only once the file is whole, since a part of a record may allow more', async () => {
+    const { record } = makeRecord({
+      models: ['faq-matcher'],
+      expiresAt: '2027-01-31T00:00:00.000Z',
+    });
+    const [begun = '', rest = ''] = toYaml([record]).split(/^(?= +models)/m);
+    const { file } = openFile(begun);
+    const reading = originInFile(file).read();
+    appendFileSync(file, rest);
+    expect((await reading).records).toEqual([record]);
+  });
+
   test('count as they were while the file is faulty', async () => {
     const { key, record } = makeRecord();
     const { file, write } = openFile([record]);
@@ -296,10 +308,24 @@ describe('keys in a file', () => {
     expect(error.message).toContain(expected);
   });
 
-  test('are refused with two records of one id, and without the file', () => {
-    const { record } = makeRecord();
-    const { file, directory } = openFile([record, record]);
-    expect(errorOf(() => readApiKeyFile(file)).message).toContain(`two for ${record.id}`);
+  test('are refused with two records of one id or one key, since one would count and the other not', () => {
+    const [{ record }, { record: other }] = [makeRecord(), makeRecord()];
+    const { sha256 } = record;
+    const former = { sha256, until: '2027-01-31T00:00:00.000Z' };
+    const ids = `${record.id} and ${other.id}`;
+    for (const [second, expected] of [
+      [record, `two for ${record.id}`],
+      [{ ...other, sha256 }, `one for ${ids}`],
+      [{ ...other, previous: [former] }, `one for ${ids}`],
+    ] as const) {
+      const { file } = openFile([record, second]);
+      expect(errorOf(() => readApiKeyFile(file)).message).toContain(expected);
+    }
+  });
+
+  test('are refused without a file to read', () => {
+    const { directory } = openFile('');
+    expect(errorOf(() => readApiKeyFile('/dev/null')).message).toContain('is a pipe, a device');
     const missing = path.join(directory, 'missing');
     expect(errorOf(() => readApiKeyFile(missing)).message).toContain('ENOENT');
   });
