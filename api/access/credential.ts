@@ -15,6 +15,16 @@ export interface CredentialHeaders {
 
 const basic = /^Basic +([A-Za-z0-9+/]+=*) *$/i;
 const bearer = /^Bearer +(\S+) *$/i;
+/** API keys, tokens (whose heads are JSON objects in base64), and the user and password of an address. */
+const anyCredential = new RegExp(
+  `(?<=${apiKeyPrefix})\\w+|(?<=eyJ)[\\w-]*(?:\\.[\\w-]*)+|(?<=//)[^/@]*(?=@)`,
+  'g',
+);
+
+/** Returns a text for the log, in which each credential ends after the sign that it is one. */
+export function hideCredentials(text: string): string {
+  return text.replace(anyCredential, '…');
+}
 
 /** Whether a request shows something that `readCredential` reads, right or wrong. */
 export function showsCredential(headers: CredentialHeaders): boolean {

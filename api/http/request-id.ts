@@ -1,6 +1,7 @@
 // Each request has an id, which its answer and the lines of the log about it name.
 
 import { randomUUID } from 'node:crypto';
+import { hideCredentials } from '../access/credential.js';
 import type { GatedRequest } from './gate/gated-request.js';
 
 const wellFormed = /^[\w.:/+=@-]{1,128}$/;
@@ -14,7 +15,9 @@ export function requestIdOf(request: GatedRequest): string {
   return request.id;
 }
 
-/** Returns the id that a client gave if it is well-formed, and a new one otherwise. */
+/** Returns the id that a client gave if it is well-formed and holds no credential, and a new one otherwise. */
 export function makeRequestId(given: unknown): string {
-  return typeof given === 'string' && wellFormed.test(given) ? given : randomUUID();
+  const isUsable =
+    typeof given === 'string' && wellFormed.test(given) && hideCredentials(given) === given;
+  return isUsable ? given : randomUUID();
 }

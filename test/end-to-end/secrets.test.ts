@@ -96,7 +96,8 @@ function* requests(): Generator<Request> {
       'Proxy-Authorization': `Basic ${planted.proxyPassword}`,
       'Idempotency-Key': planted.idempotencyKey,
     });
-    for (const route of ['/', '/version', '/v1/models', '/v2/health/ready', '/nothing']) {
+    const mistaken = `/${encodeURIComponent(planted.token)}/${planted.wrongKey.replaceAll('_', '%5F')}`;
+    for (const route of ['/', '/version', '/v1/models', '/v2/health/ready', mistaken]) {
       yield new Request(`${service.url}${route}?a=${planted.query}`, { headers });
     }
     for (const route of routes) {

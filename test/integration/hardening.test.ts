@@ -11,6 +11,7 @@ import { openScene, type Scene } from './http-scene.js';
 
 const score = '/v1/models/text/score';
 const app = 'https://app.example.com';
+const key = makeApiKey(makeApiKeyId());
 
 describe('every answer', () => {
   const ways: Record<string, (scene: Scene) => Promise<{ status: number; headers: Headers }>> = {
@@ -54,8 +55,8 @@ describe('X-Request-Id', () => {
     async (given) => expect(await idOf(given)).toBe(given),
   );
 
-  test.each(['a b', '{"level":60}', 'a"b', 'x'.repeat(129), '\u00e9'])(
-    'that could mislead is replaced: %j',
+  test.each(['a b', '{"level":60}', 'a"b', 'x'.repeat(129), '\u00e9', key])(
+    'that could mislead, or is secret, is replaced: %j',
     async (given) => expect(await idOf(given)).toMatch(/^[0-9a-f-]{36}$/),
   );
 
@@ -203,8 +204,13 @@ describe('configuration', () => {
   });
 });
 
-test('a key in a path is not in the log, nor is the query', () => {
+test.each([
+  ['a key', key, 'scl_…'],
+  ['a key with escapes', key.replace('scl_', 's%63l%5F'), 'scl_…'],
+  ['a token', 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln-bmF', 'eyJ…'],
+  ['a password', '/user:secret@host', '/…@host'],
+  ['no secret', 'a%20b', 'a%20b'],
+])('the log has a path without its query, and %s in it as that', (_what, part, expected) => {
   const pathOf = (url: string) => loggedPath({ url } as IncomingMessage);
-  expect(pathOf(`/v1/${makeApiKey(makeApiKeyId())}/score?key=a`)).toBe('/v1/scl_…/score');
-  expect(pathOf('/score')).toBe('/score');
+  expect(pathOf(`/v1/${part}/score?key=a`)).toBe(`/v1/${expected}/score`);
 });

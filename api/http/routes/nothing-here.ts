@@ -2,6 +2,7 @@
 
 import type { RequestHandler } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
+import { loggedPath } from '../logged-path.js';
 
 /**
  * Makes a handler for such addresses.
@@ -9,8 +10,9 @@ import { ScorelineError } from '../../../shared/errors.js';
  * @throws ScorelineError `not_found`
  */
 export function nothingHere(advice: string): RequestHandler {
-  return ({ method, path }) => {
-    const message = `There is nothing at ${method} ${path.slice(0, 200)}. ${advice}`;
+  return (request) => {
+    const path = loggedPath(request).slice(0, 200);
+    const message = `There is nothing at ${request.method} ${path}. ${advice}`;
     throw new ScorelineError('not_found', message);
   };
 }
