@@ -50,7 +50,15 @@ export function readCredential(headers: CredentialHeaders): Credential {
       'Expected a key or a token in one header; got both Authorization: Bearer and X-API-Key. Leave one out.',
     );
   }
-  return { kind: 'key', text: String(apiKey).trim() };
+  const text = String(apiKey).trim();
+  // Node joins those that come several times.
+  if (text.includes(',')) {
+    throw new ScorelineError(
+      'unauthenticated',
+      'Expected one X-API-Key; got several. Leave out all but one.',
+    );
+  }
+  return { kind: 'key', text };
 }
 
 /**

@@ -21,6 +21,8 @@ const rememberedMax = 10_000;
 const waitingMax = 1000;
 /** The longest that OpenID Connect allows. */
 const subjectLengthMax = 255;
+/** Control characters would mislead readers of logs. Halves of characters all become the same one in Redis. */
+const unfit = /[\p{Cc}\p{Cs}]/u;
 
 export interface TokenRules {
   readonly issuer: string;
@@ -161,10 +163,11 @@ function hasRightSignature(thrown: unknown): boolean {
 
 function callerOf({ sub, roles: given, scp, scope }: JWTPayload, rules: TokenRules): Caller {
   const { roles, limits } = rules;
-  if (typeof sub !== 'string' || sub === '' || sub.length > subjectLengthMax) {
+  const isFit = typeof sub === 'string' && sub !== '' && !unfit.test(sub);
+  if (!isFit || sub.length > subjectLengthMax) {
     throw new ScorelineError(
       'token_invalid',
-      `Expected a token with a "sub" of 1 to ${subjectLengthMax} characters; got another.`,
+      `Expected a token with a "sub" of 1 to ${subjectLengthMax} characters, none of them a control character; got another.`,
     );
   }
   const has = new Set([given, scp, scope].flatMap(namesIn));

@@ -17,6 +17,13 @@ describe('the answer', () => {
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'request_invalid'],
     ['a blank in the address', `GET /a b HTTP/1.1\r\n${host}\r\n`, 400, 'request_invalid'],
     ['no Host', 'GET / HTTP/1.1\r\n\r\n', 400, 'request_invalid'],
+    ['two Hosts', `GET / HTTP/1.1\r\n${host}HOST: b\r\n\r\n`, 400, 'request_invalid'],
+    [
+      'two fields Authorization',
+      `GET / HTTP/1.1\r\n${host}Authorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n`,
+      400,
+      'request_invalid',
+    ],
     [
       'two lengths',
       `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`,
@@ -55,7 +62,7 @@ describe('the answer', () => {
       'x-content-type-options': 'nosniff',
       ...(status === 405 && { allow: 'GET, HEAD, POST' }),
     });
-    const isReadable = code === 'request_invalid' && /Host|expectation/.test(_what);
+    const isReadable = code === 'request_invalid' && /Host|expectation|fields/.test(_what);
     if (!isReadable) await client.closed();
   });
 

@@ -79,6 +79,7 @@ describe('a credential', () => {
     [{ authorization: 'Bearer one two' }, 'another form'],
     [{ authorization: 'scl_secret' }, 'another form'],
     [{ authorization: 'Bearer scl_secret', 'x-api-key': 'scl_secret' }, 'both'],
+    [{ 'x-api-key': 'scl_secret, scl_secret' }, 'several'],
   ])('is missing in %j', (headers, got) => {
     const error = errorOf(() => readCredential(headers));
     expect(error.code).toBe('unauthenticated');

@@ -40,6 +40,8 @@ export function makeEntrance({
     if (fields > fieldsMax) throw tooManyFields(fields);
     const { host, expect } = request.headers;
     if (host === undefined && request.httpVersion === '1.1') throw hostMissing();
+    requireOneOf(request.rawHeaders, 'host');
+    requireOneOf(request.rawHeaders, 'authorization');
     if (expect !== undefined && !/^100-continue$/i.test(expect)) throw otherExpectation(expect);
     if (HTTPS_ONLY && !mayComePlainly(request)) return redirect(request, response);
     if (CORS_ORIGINS.length === 0 || request.headers.origin === undefined) return true;
@@ -49,6 +51,23 @@ export function makeEntrance({
     });
     return goesOn;
   };
+}
+
+/**
+ * Refuses a field that is given twice. Node reads the first one, and a proxy may have checked the other one.
+ * @throws ScorelineError `request_invalid`
+ */
+function requireOneOf(fields: readonly string[], name: string): void {
+  let count = 0;
+  for (let at = 0; at < fields.length; at += 2) {
+    const field = fields[at] as string;
+    if (field.length === name.length && field.toLowerCase() === name) count++;
+  }
+  if (count <= 1) return;
+  throw new ScorelineError(
+    'request_invalid',
+    `Expected one field ${name}; got ${count}. Leave out all but one, and check the proxies on the way.`,
+  );
 }
 
 /** Probes come from the machine itself, and say nothing that is secret. */
