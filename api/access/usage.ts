@@ -71,7 +71,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local me, wanted, spent, here = 'in:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local rate, burst, concurrent = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local forgotten = now - tonumber(ARGV[8])
+local forgottenAfter = tonumber(ARGV[8])
 
 local tokens, at, elsewhere, instances = burst, now, 0, 1
 local fields = redis.call('HGETALL', KEYS[1])
@@ -81,7 +81,8 @@ for i = 1, #fields, 2 do
   elseif name == 'at' then at = tonumber(value)
   elseif name ~= me then
     local count, said = string.match(value, '^(%d+) (%d+)$')
-    if not said or tonumber(said) < forgotten then redis.call('HDEL', KEYS[1], name)
+    -- The clock of a Redis that takes over may be behind.
+    if not said or math.abs(now - said) > forgottenAfter then redis.call('HDEL', KEYS[1], name)
     else elsewhere, instances = elsewhere + tonumber(count), instances + 1 end
   end
 end
@@ -98,6 +99,6 @@ if rate > 0 then
 end
 
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now, me, (here + granted) .. ' ' .. now)
-redis.call('PEXPIRE', KEYS[1], math.max(2 * tonumber(ARGV[8]), rate > 0 and math.ceil((burst - tokens) * 1000 / rate) or 0))
+redis.call('PEXPIRE', KEYS[1], math.max(2 * forgottenAfter, rate > 0 and math.ceil((burst - tokens) * 1000 / rate) or 0))
 return {granted, limitedBy, tostring(tokens), waitMs, elsewhere, instances}
 `;
