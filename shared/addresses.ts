@@ -12,8 +12,8 @@ type Network = readonly [Address, number];
 const neverReached: readonly Network[] = [
   // Link-local, where clouds have their metadata.
   ...['169.254.0.0/16', 'fe80::/10'],
-  // Metadata and agents elsewhere: AWS by IPv6, Alibaba, Oracle, Azure.
-  ...['fd00:ec2::254/128', '100.100.100.200/32', '192.0.0.192/32', '168.63.129.16/32'],
+  // Metadata and agents elsewhere: AWS and Google by IPv6, Alibaba, Oracle, Azure.
+  ...['fd00:ec2::/32', 'fd20:ce::/32', '100.100.100.200/32', '192.0.0.192/32', '168.63.129.16/32'],
   // Unspecified, multicast, broadcast.
   ...['0.0.0.0/8', '::/128', '224.0.0.0/4', 'ff00::/8', '255.255.255.255/32'],
   // IPv4 written as IPv6, and the ways from IPv6 into IPv4.

@@ -21,7 +21,7 @@ export function pauseMs(attempts: number, retryAfterMs = 0, random = Math.random
 /** Reads the header `Retry-After`: seconds, or a date. */
 export function readRetryAfterMs(text: string | undefined, now: Date): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
   const ms = Date.parse(text) - now.getTime();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }

@@ -49,6 +49,7 @@ describe('the pause after a failed attempt', () => {
       expect(readRetryAfterMs(text, now) ?? 0).toBe(0);
     }
     expect(pauseMs(1, 120_000, 0.5)).toBe(120_000);
+    expect(pauseMs(1, readRetryAfterMs('9'.repeat(20), now), 0.5)).toBe(pauseMsMax);
     expect(pauseMs(1, 1e9, 0.5)).toBe(pauseMsMax);
   });
 
