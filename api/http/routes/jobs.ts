@@ -101,9 +101,12 @@ function retrySecondsOf({ submittedAt }: JobRecord, standing: Standing | undefin
 }
 
 function readPage({ query }: Request): Parameters<Jobs['list']>[1] {
-  const { limit, after, model, state } = query;
-  const count = limit === undefined ? pageSizeMax : Number(limit);
-  if (!Number.isInteger(count) || count < 1 || count > pageSizeMax) {
+  const { limit, after, model, state, ...others } = query;
+  const [unknown] = Object.keys(others);
+  // A filter with a slip would list all jobs.
+  if (unknown !== undefined) throw invalid('no parameters but limit, after, model, state', unknown);
+  const count = limit === undefined ? pageSizeMax : Number(/^\d+$/.exec(String(limit))?.[0]);
+  if (!(count >= 1 && count <= pageSizeMax)) {
     throw invalid(`"limit" to be a whole number from 1 to ${pageSizeMax}`, limit);
   }
   if (state !== undefined && !stateNames.some((name) => name === state)) {
