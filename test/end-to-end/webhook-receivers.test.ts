@@ -62,6 +62,18 @@ async function expectReceiver(program: string, file: string, language: string): 
   expect(await send('msg_1', key)).toBe(204);
   expect(await send('msg_2', Buffer.alloc(32))).toBe(401);
   expect(await send('msg_3', key, new Date(Date.now() - 400_000))).toBe(401);
+  const right = sign({ id: 'msg_5', body: '{}' }, [{ host: undefined, key }], new Date());
+  for (const changes of [
+    { 'webhook-signature': '' },
+    { 'webhook-signature': 'v1,\u00e9' },
+    { 'webhook-timestamp': 'soon' },
+    { 'webhook-timestamp': '9'.repeat(5000) },
+    { 'webhook-id': '' },
+  ]) {
+    const headers: Record<string, string> = { ...right, ...changes };
+    expect((await fetch(url, { method: 'POST', body: '{}', headers })).status).toBe(401);
+  }
+  expect((await fetch(url, { method: 'POST', body: '{}' })).status).toBe(401);
   expect(await send('msg_4', key)).toBe(204);
   await waitUntil('it has printed both', () => printed.join('').includes('msg_4'));
   expect(printed.join('')).toBe('job.succeeded job of msg_1 ä\njob.succeeded job of msg_4 ä\n');
