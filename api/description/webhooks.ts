@@ -63,8 +63,17 @@ function inHeader(name: string, description: string, example: string): Parameter
 
 const listSchema = z.object({
   hosts: z
-    .array(z.object({ host: z.string(), pending: z.int().min(0) }))
-    .describe('The allowed hosts, and how many of their webhooks are not delivered yet.'),
+    .array(
+      z.object({
+        host: z.string(),
+        pending: z.int().min(0).describe('How many of its webhooks are not delivered yet.'),
+        allowed: z
+          .literal(false)
+          .optional()
+          .describe('False if the host is not allowed any more, so nothing is sent to it.'),
+      }),
+    )
+    .describe('The allowed hosts, and former ones for which webhooks wait.'),
   dead: z
     .array(
       z.object({

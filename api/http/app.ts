@@ -74,7 +74,7 @@ export function makeApp(parts: {
   severalInputs: SeveralInputs;
   jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'standingOf' | 'list' | 'cancel'>;
   eventStreams: Pick<EventStreams, 'open'>;
-  webhooks: Pick<PendingWebhooks, 'read' | 'listDead' | 'count' | 'revive'>;
+  webhooks: Pick<PendingWebhooks, 'read' | 'listDead' | 'count' | 'countStranded' | 'revive'>;
   queue: Pick<Queue, 'countWorkers' | 'opened' | 'readCounts' | 'unansweredIn'>;
   rollout: Pick<Rollout, 'waiting' | 'load' | 'unload'>;
   shadows: Pick<Shadows, 'countsOf'>;

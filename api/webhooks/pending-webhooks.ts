@@ -59,6 +59,12 @@ export interface DeadLetter {
   readonly webhook: Webhook;
 }
 
+/** A host that is not allowed any more. */
+export interface StrandedHost {
+  readonly host: string;
+  readonly pending: number;
+}
+
 export class PendingWebhooks {
   readonly #redis: Redis;
   readonly #keys: Keys;
@@ -260,6 +266,24 @@ export class PendingWebhooks {
       ]),
     );
     return { pending: pending.map(Number), dead };
+  }
+
+  /** Notes that webhooks may go to these hosts, for later instances that do not allow them any more. */
+  async noteHosts(origins: readonly string[]): Promise<void> {
+    if (origins.length > 0) await this.#redis.sadd(this.#keys.webhookHosts, ...origins);
+  }
+
+  /**
+   * Counts the pending webhooks of hosts that are not among these any more, so nobody sends them.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  async countStranded(origins: readonly string[]): Promise<StrandedHost[]> {
+    const noted = await orUnavailable(this.#redis.smembers(this.#keys.webhookHosts));
+    const former = noted.filter((origin) => !origins.includes(origin)).sort();
+    const { pending } = await this.count(former);
+    return former
+      .map((host, at) => ({ host, pending: pending[at] as number }))
+      .filter((stranded) => stranded.pending > 0);
   }
 
   /** The keys of a caller's jobs for a host, of the turns of its callers, and of how many are pending. */

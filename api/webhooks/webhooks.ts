@@ -28,13 +28,10 @@ export function openCourier(options: {
 }): Courier | undefined {
   const { configuration, registry, kinds, instruments, pending } = options;
   const { WEBHOOK_HOSTS: hosts, WEBHOOK_PAYLOAD_BYTES_MAX: bytesMax } = configuration;
+  const origins = hosts.map(({ origin }) => origin);
+  void warnOfStranded(pending, origins, options.log).catch(() => {});
   if (hosts.length === 0) return undefined;
-  if (instruments)
-    observe(
-      instruments,
-      pending,
-      hosts.map(({ origin }) => origin),
-    );
+  if (instruments) observe(instruments, pending, origins);
   return new Courier({
     ...options,
     hosts,
@@ -53,6 +50,19 @@ export function openCourier(options: {
     resolve: makeResolve(),
     onAttempt: (host, outcome) => instruments?.add('webhookAttempts', { host, outcome }),
   });
+}
+
+/** Rejects with an error of Redis. */
+async function warnOfStranded(
+  pending: PendingWebhooks,
+  origins: readonly string[],
+  log: Logger,
+): Promise<void> {
+  await pending.noteHosts(origins);
+  const advice = 'Add it again, and they are sent, or leave them: they are forgotten in time.';
+  for (const stranded of await pending.countStranded(origins)) {
+    log.warn({ ...stranded, advice }, 'webhooks wait for a host that WEBHOOK_HOSTS has no more');
+  }
 }
 
 function observe(

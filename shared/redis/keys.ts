@@ -64,6 +64,8 @@ export function makeKeys(prefix: string) {
     webhooks: (origin: string, caller: string) => `${prefix}:webhooks:${origin}/${caller}`,
     /** Sorted set of the callers with such jobs, by when it is their turn (api/webhooks/pending-webhooks.ts). */
     webhookTurns: (origin: string) => `${prefix}:webhook-turns:${origin}`,
+    /** Set of the hosts that webhooks may go to, or could once. */
+    webhookHosts: `${prefix}:webhook-hosts`,
     /** How many webhooks to one host are pending. */
     webhooksPending: (origin: string) => `${prefix}:webhooks-pending:${origin}`,
     /** Hash of a job's webhook (api/webhooks/webhook.ts). */

@@ -18,6 +18,7 @@ import type { Child } from '../../cli/processes/children.js';
 import {
   type Answer,
   ask,
+  type LogLine,
   openRedisForAll,
   post,
   serviceEnvironment,
@@ -41,6 +42,7 @@ afterAll(async () => {
 interface Site {
   readonly url: string;
   readonly api: Child;
+  readonly log: readonly LogLine[];
   start(role: 'api' | 'worker'): Promise<{ url: string; child: Child }>;
 }
 
@@ -59,14 +61,15 @@ async function openSite(
       ...changes,
     },
   });
+  const log: LogLine[] = [];
   const start: Site['start'] = async (role) => {
-    const child = startProcess(role, environment, []);
+    const child = startProcess(role, environment, log);
     children.push(child);
     const { port } = await child.ready;
     return { child, url: `http://127.0.0.1:${port}` };
   };
   const { url, child: api } = await start('api');
-  return { url, api, start };
+  return { url, api, log, start };
 }
 
 const receivers: Receiver[] = [];
@@ -311,16 +314,23 @@ test.concurrent('a webhook that nobody takes is a dead letter, which an operator
   }
 });
 
-test.concurrent('a dead letter to a host that is no longer allowed is listed, and not sent again', async () => {
+test.concurrent('what is left of a host that is no longer allowed is listed, and not sent', async () => {
   const queue = { QUEUE_PREFIX: 'webhooks-of-a-removed-host' };
   const removed = await openOne(() => ({ status: 410 }));
   const before = await openSite([removed], queue);
   const job = await submit(before, removed.origin);
   await ask(`${before.url}/v1/jobs/${job}`, { method: 'DELETE' });
   await untilWebhook(before, job, 'dead');
+  await submit(before, removed.origin);
 
-  const { url } = await openSite([await openOne()], queue);
-  expect((await ask(`${url}/v1/webhooks`)).body.dead).toMatchObject([{ job }]);
+  const { url, log } = await openSite([await openOne()], { ...queue, LOG_LEVEL: 'warn' });
+  expect((await ask(`${url}/v1/webhooks`)).body).toMatchObject({
+    hosts: [{ pending: 0 }, { host: removed.origin, pending: 1, allowed: false }],
+    dead: [{ job }],
+  });
+  await waitUntil('it is logged', () =>
+    log.some(({ msg, host }) => host === removed.origin && /has no more$/.test(msg)),
+  );
   expect(await post(`${url}/v1/webhooks/${job}/redeliver`, {})).toMatchObject({
     status: 400,
     body: { code: 'webhook_not_allowed', detail: expect.stringContaining(removed.origin) },

@@ -161,6 +161,7 @@ export async function openScene(
     read: async () => undefined,
     listDead: async () => [],
     count: async () => ({ pending: configuration.WEBHOOK_HOSTS.map(() => 0), dead: 0 }),
+    countStranded: async () => [],
     revive: noJob,
   };
   const noFolder = () => Promise.reject(new Error('These tests have no folder of models.'));

@@ -15,7 +15,7 @@ export function addWebhookRoutes(
   app: Express,
   parts: {
     configuration: Pick<Configurations['api'], 'AUTH' | 'WEBHOOK_HOSTS'>;
-    webhooks: Pick<PendingWebhooks, 'listDead' | 'count' | 'revive'>;
+    webhooks: Pick<PendingWebhooks, 'listDead' | 'count' | 'countStranded' | 'revive'>;
   },
 ): void {
   const { webhooks, configuration } = parts;
@@ -23,9 +23,16 @@ export function addWebhookRoutes(
 
   const guards = [forOperators(configuration, 'of webhooks'), needs('admin')];
   app.get(list, ...guards, async (_request, response) => {
-    const [{ pending }, dead] = await Promise.all([webhooks.count(hosts), webhooks.listDead()]);
+    const [{ pending }, stranded, dead] = await Promise.all([
+      webhooks.count(hosts),
+      webhooks.countStranded(hosts),
+      webhooks.listDead(),
+    ]);
     response.json({
-      hosts: hosts.map((host, at) => ({ host, pending: pending[at] })),
+      hosts: [
+        ...hosts.map((host, at) => ({ host, pending: pending[at] })),
+        ...stranded.map((host) => ({ ...host, allowed: false })),
+      ],
       dead: dead.map(writeDeadLetter),
     });
   });
