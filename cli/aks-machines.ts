@@ -15,7 +15,7 @@ const usage = `Usage: npm run aks:machines -- --values FILE [--skus FILE] [--usa
 The two lists are what \`az vm list-skus\` and \`az vm list-usage\` print (docs/aks.md).`;
 const models = path.join(packageDirectory(), 'models');
 
-await runCommand(() => {
+await runCommand(usage, () => {
   const { values: options } = parseArgs({
     options: {
       skus: { type: 'string', default: 'skus.json' },
@@ -34,4 +34,4 @@ await runCommand(() => {
   const names = pools.map(({ name, machine, min, max }) => `${name}: ${min} to ${max} ${machine}`);
   process.stdout.write(`${aks.region} has the machines, and the quota is enough.\n`);
   process.stdout.write(`${names.join('\n')}\n`);
-}, usage);
+});

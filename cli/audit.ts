@@ -1,19 +1,24 @@
-// `npm run audit [-- --required]`: whether the packages that run in production have known
-// vulnerabilities. npm asks the audit service of its registry.
-//
-// It fails if one is severe. Where the service cannot be reached, nothing is known: the command says so and
-// passes, so that a machine without a network can still build. With `--required` it fails there too.
+// Says whether the packages that run in production have known vulnerabilities. npm asks the audit service of its registry.
 
 import { spawnSync } from 'node:child_process';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
 import { judgeReport } from './audit-report.js';
+import { helpIfAsked } from './command.js';
+import { misused } from './faults.js';
+
+const usage = `Usage: npm run audit [-- --required]
+
+Fails if a package that runs in production has a severe vulnerability. Where the audit service cannot be
+reached, nothing is known: the command says so and passes, so a machine without a network can still build.
+With --required it fails there, too.`;
 
 const complain = (line: string) => process.stderr.write(`${line}\n`);
 
+helpIfAsked(usage);
 const [option, ...others] = process.argv.slice(2);
 if ((option ?? '--required') !== '--required' || others.length > 0) {
-  complain('Usage: npm run audit [-- --required]');
+  complain(misused(process.argv.slice(2), usage).message);
   process.exitCode = 1;
 } else {
   audit(option === '--required');

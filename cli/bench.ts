@@ -1,6 +1,8 @@
-// `npm run bench -- NAME [OPTION …]`
+// Runs a benchmark.
 
 import process from 'node:process';
+import { helpIfAsked } from './command.js';
+import { misused } from './faults.js';
 
 const benchmarks = [
   'queue',
@@ -24,9 +26,15 @@ const benchmarks = [
   'sampling',
   'soak',
 ];
+const usage = `Usage: npm run bench -- NAME [OPTION …]
+
+The names: ${benchmarks.join(', ')}.
+docs/benchmarks.md says what each of them measures, with which options.`;
+
+helpIfAsked(usage);
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {
-  process.stderr.write(`Usage: npm run bench -- ${benchmarks.join(' | ')}\n`);
+  process.stderr.write(`${misused(process.argv.slice(2), usage).message}\n`);
   process.exit(1);
 }
 process.argv.splice(2, 1);

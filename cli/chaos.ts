@@ -1,14 +1,4 @@
-// `npm run chaos -- [--seconds S | --requests N] [--seed N] [--clients N] [--workers N]
-//                   [--faults KIND,KIND,…] [--kill-every-ms MS] [--deadline-ms MS]
-//                   [--target scoreline|compose|flask] [--keep-logs]`
-// `npm run chaos -- --jobs N [--seed N] [--clients N] …`
-//
-// Puts a service under load while it kills, stops, cuts off and poisons parts of it. At the end it
-// prints a table, and the same figures as one line of JSON. It exits with 1 if any request was
-// lost, answered wrongly, answered twice or never answered, or if the service is not well
-// afterwards.
-//
-// With `--jobs`, it submits so many jobs instead, and cancels half of them, while workers are killed.
+// Puts a service under load while it kills parts of it.
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -21,13 +11,24 @@ import { targets } from '../chaos/targets.js';
 import { toCount } from './numbers.js';
 import { readNames, runSeeded, say } from './seeded/run.js';
 
+const usage = `Usage: npm run chaos -- [--seconds S | --requests N] [--seed N] [--clients N] [--workers N]
+                        [--faults KIND,KIND,…] [--kill-every-ms MS] [--deadline-ms MS]
+                        [--target ${Object.keys(targets).join('|')}] [--keep-logs]
+       npm run chaos -- --jobs N [--seed N] [--clients N] …
+
+Puts a service under load while it kills, stops, cuts off and poisons parts of it. At the end it prints a table,
+and the same figures as one line of JSON. It exits with 1 if any request was lost, answered wrongly, answered
+twice or never answered, or if the service is not well afterwards.
+
+With --jobs, it submits so many jobs instead, and cancels half of them, while workers are killed.`;
+
 const killEveryMs = 2000;
 const deadlineMs = 15_000;
 /** The queue of all jobs may be long. */
 const jobDeadlineMs = 1_800_000;
 const jobFaults: readonly FaultKind[] = ['kill'];
 
-await runSeeded('chaos', async (directory) => {
+await runSeeded('chaos', usage, async (directory) => {
   const options = readOptions();
   const { seed, keepLogs } = options;
   say(`Seed ${seed}, ${options.clients} clients, faults: ${options.kinds.join(', ')}.`);

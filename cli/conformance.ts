@@ -1,17 +1,20 @@
-// `npm run conformance -- [--only PART OF A NAME]`
-//
-// Serves the ONNX project's backend tests and compares each answer with that of bare onnxruntime-node
-// (conformance/run.ts). At the end it prints the counts, and the same figures as one line of JSON. It exits
-// with 1 if any answer differs. The first run needs Python 3.11 to collect the tests.
+// Runs the ONNX project's backend tests (conformance/run.ts).
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { collectCases, readCases } from '../conformance/cases.js';
 import { runConformance } from '../conformance/run.js';
-import { coerceError } from '../shared/errors.js';
+import { describeFault, helpIfAsked } from './command.js';
 import { makeTemporary } from './temporary.js';
 
+const usage = `Usage: npm run conformance -- [--only PART OF A NAME]
+
+Serves the ONNX project's backend tests and compares each answer with that of bare onnxruntime-node. At the end
+it prints the counts, and the same figures as one line of JSON. It exits with 1 if any answer differs. The first
+run needs Python 3.11 to collect the tests.`;
+
 const say = (line: string) => process.stderr.write(`${line}\n`);
+helpIfAsked(usage);
 const directory = makeTemporary('conformance');
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   // Exiting is enough: what was started ends with this process.
@@ -26,6 +29,6 @@ try {
   process.stdout.write(`${tally.summary()}\n${JSON.stringify(tally.figures)}\n`);
   process.exit(tally.isPassed ? 0 : 1);
 } catch (error) {
-  say(coerceError(error).message);
+  say(describeFault(error, usage));
   process.exit(1);
 }

@@ -31,7 +31,7 @@ interface Answer {
   };
 }
 
-await runCommand(async () => {
+await runCommand(usage, async () => {
   const { values: options } = parseArgs({
     options: {
       out: { type: 'string' },
@@ -53,7 +53,7 @@ await runCommand(async () => {
     options.out,
     drawDashboard(options.title, span, (panel) => lines.get(panel) ?? []),
   );
-}, usage);
+});
 
 async function readPanel(
   prometheus: string,

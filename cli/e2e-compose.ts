@@ -1,5 +1,4 @@
-// `npm run e2e:compose` builds the images, says and checks what is in them, and runs docker-compose.yml
-// from `up` to `down`. Without Docker and Compose it says so, and exits with 0. Arguments go to vitest.
+// Tries docker-compose.yml with images of its own.
 
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
@@ -13,7 +12,12 @@ const root = packageDirectory();
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const { API_IMAGE = 'scoreline-api', WORKER_IMAGE = 'scoreline-worker' } = process.env;
 
-await runCommand(async () => {
+const usage = `Usage: npm run e2e:compose [-- ARGUMENT …]
+
+Builds the images, says and checks what is in them, and runs docker-compose.yml from "up" to "down".
+Without Docker and Compose it says so, and exits with 0. Arguments go to vitest.`;
+
+await runCommand(usage, async () => {
   const problem = await findComposeProblem();
   if (problem === undefined) process.exitCode = await prove();
   else say(`Skipped: ${problem}`);

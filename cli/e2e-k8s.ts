@@ -1,9 +1,4 @@
-// `npm run e2e:k8s -- [--values FILE] [--api-image IMAGE] [--worker-image IMAGE] [--redis-image IMAGE]
-//                     [--namespace NAME] [--only NAME,NAME,…] [--clients N] [--seed N] [--relay] [--keep]`
-//
-// Proves the service on the cluster that KUBECONFIG names, in a namespace of its own: workers from zero and back,
-// and no request lost while pods end in every way. Prints how long things took. Exits with 1 if anything is wrong,
-// and with 0 if there is no cluster, after saying so.
+// Proves the service on a cluster.
 
 import path from 'node:path';
 import process from 'node:process';
@@ -27,8 +22,8 @@ import { formatTimes } from '../chaos/kubernetes/times.js';
 import { runTrial } from '../chaos/kubernetes/trial.js';
 import { formatSummary, isPassed } from '../chaos/tally.js';
 import { isDnsLabel, namespaceLengthMax } from '../k8s/names.js';
-import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
+import { describeFault, helpIfAsked } from './command.js';
 import { toCount } from './numbers.js';
 import { readNames, say } from './seeded/run.js';
 import { makeTemporary } from './temporary.js';
@@ -39,6 +34,14 @@ const deadlineMs = 30_000;
 /** The parts of a run. Every disturbance comes with scaling. */
 const partNames = ['scaling', ...disturbances.map(({ name }) => name), 'bad-pods'];
 
+const usage = `Usage: npm run e2e:k8s -- [--values FILE] [--api-image IMAGE] [--worker-image IMAGE] [--redis-image IMAGE]
+                          [--namespace NAME] [--only NAME,NAME,…] [--clients N] [--seed N] [--relay] [--keep]
+
+Proves the service on the cluster that KUBECONFIG names, in a namespace of its own: workers from zero and back,
+and no request lost while pods end in every way. Prints how long things took. Exits with 1 if anything is wrong,
+and with 0 if there is no cluster, after saying so. The names of --only: ${partNames.join(', ')}.`;
+
+helpIfAsked(usage);
 const directory = makeTemporary('e2e');
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => process.exit(1));
@@ -49,7 +52,7 @@ try {
   if (problem !== undefined) say(`Skipped: ${problem}`);
   process.exit(problem !== undefined || (await prove(options)) ? 0 : 1);
 } catch (error) {
-  say(coerceError(error).message);
+  say(describeFault(error, usage));
   // Whatever still runs ends with this process, and the namespace is removed.
   process.exit(1);
 }

@@ -34,7 +34,7 @@ const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'model
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const complain = (line: string) => process.stderr.write(`${line}\n`);
 
-await runCommand(() => main(readWishes()), usage);
+await runCommand(usage, () => main(readWishes()));
 
 interface Wishes {
   readonly file: string;

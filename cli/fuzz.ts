@@ -1,8 +1,4 @@
-// `npm run fuzz -- [--requests N] [--seconds S] [--seed N] [--clients N] [--keep-logs]`
-//
-// Sends mutated requests to all routes of a real API with a real worker, and judges every answer. At the
-// end it prints a table, and the same figures as one line of JSON. It exits with 1 if any answer was not as
-// it should be, or if the service is not well afterwards.
+// Sends mutated requests to a service.
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -11,7 +7,13 @@ import { formatSummary, isPassed } from '../fuzz/tally.js';
 import { toCount } from './numbers.js';
 import { runSeeded, say } from './seeded/run.js';
 
-await runSeeded('fuzz', async (directory) => {
+const usage = `Usage: npm run fuzz -- [--requests N] [--seconds S] [--seed N] [--clients N] [--keep-logs]
+
+Sends mutated requests to all routes of a real API with a real worker, and judges every answer. At the end it
+prints a table, and the same figures as one line of JSON. It exits with 1 if any answer was not as it should be,
+or if the service is not well afterwards.`;
+
+await runSeeded('fuzz', usage, async (directory) => {
   const { keepLogs, ...options } = readOptions();
   const { seed } = options;
   say(`Seed ${seed}, ${options.clients} clients, ${options.requests} requests.`);

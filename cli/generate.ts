@@ -34,7 +34,12 @@ const monitoringFolder = 'monitoring/generated';
 const rightsOfKeda = ['+ping', '+type'];
 const kernelFolders = ['api/kinds/pictures/plain-jpeg', 'api/kinds/pictures/resample'];
 
-await runCommand(async () => {
+const usage = `Usage: npm run fix
+       node dist/cli/generate.js [--check]
+
+Writes the files that are generated. With --check, says which of them are out of date.`;
+
+await runCommand(usage, async () => {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
   const kernels = await compileKernels();
   const outdated = [...kernels, ...generate()].filter(([name, text]) => read(name) !== text);

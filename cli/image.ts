@@ -16,7 +16,7 @@ const usage = `Usage: npm run image -- report IMAGE …
        node dist/cli/image.js environments MODELS_DIR
 ROLE is one of ${imageRoles.join(', ')}.`;
 
-await runCommand(async () => {
+await runCommand(usage, async () => {
   const [command, ...parameters] = process.argv.slice(2);
   const [role, second, target] = parameters;
   const count = parameters.length;

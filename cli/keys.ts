@@ -58,7 +58,7 @@ const rfc3339 = z.union([z.iso.date(), z.iso.datetime({ offset: true })]);
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const file = process.env.KEYS_FILE || undefined;
 
-await runCommand(async () => {
+await runCommand(usage, async () => {
   const { values, positionals } = readArguments();
   const [command, subject, ...others] = positionals;
   if (others.length > 0) throw misused(positionals, usage);
@@ -67,7 +67,7 @@ await runCommand(async () => {
   else if (command === 'revoke' && subject !== undefined) await revoke(subject);
   else if (command === 'list' && subject === undefined) await list();
   else throw misused(positionals, usage);
-}, usage);
+});
 
 type Values = ReturnType<typeof readArguments>['values'];
 

@@ -18,18 +18,16 @@ const usage = `Usage: npm run manifests -- [--values FILE] [--models FOLDER] [--
 Writes the Kubernetes manifests of a file of values (k8s/values.yaml) into a folder (k8s/generated).
 docs/kubernetes.md explains each value.`;
 
-await runCommand(() => {
+await runCommand(usage, () => {
   const { values: options } = parseArgs({
     options: {
-      help: { type: 'boolean', short: 'h', default: false },
       values: { type: 'string', default: path.join(root, 'k8s/values.yaml') },
       models: { type: 'string', default: path.join(root, 'models') },
       out: { type: 'string', default: path.join(root, 'k8s/generated') },
     },
   });
-  if (options.help) process.stdout.write(`${usage}\n`);
-  else writeAll(options);
-}, usage);
+  writeAll(options);
+});
 
 function writeAll(options: { values: string; models: string; out: string }): void {
   const plan = readPlan({ file: options.values, modelsDirectory: options.models });

@@ -1,4 +1,4 @@
-// `npm run models -- list | add FILE | pull NAME … | check [NAME …] | optimize NAME | tune NAME | bench NAME | profile NAME`
+// Adds, checks, measures and speeds up models.
 
 import path from 'node:path';
 import process from 'node:process';
@@ -19,22 +19,33 @@ import { pull } from './models/pull.js';
 import { tuneModel, tuneUsage } from './models/tune.js';
 
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
-const usage = `Usage: npm run models -- list | pull NAME … | check [NAME …] | ${addUsage} | ${optimizeUsage} | ${tuneUsage} | ${benchUsage} | ${profileUsage}`;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-await runCommand(async () => {
-  const [command, ...names] = process.argv.slice(2);
-  if (command === 'list' && names.length === 0) list();
-  else if (command === 'add') await addModel(process.argv.slice(3), { directory, say });
-  else if (command === 'optimize') await optimizeModel(process.argv.slice(3), { directory, say });
-  else if (command === 'tune') await tuneModel(process.argv.slice(3), { directory, say });
-  else if (command === 'bench') await benchModel(process.argv.slice(3), { directory, say });
-  else if (command === 'profile') await profileModel(process.argv.slice(3), { directory, say });
-  else if (command === 'pull' && names.length > 0) {
-    for (const model of versionsOf(names)) await pull(model, { say, complain });
-  } else if (command === 'check' && names.length === 0) await checkAll();
-  else if (command === 'check') await checkEach(versionsOf(names));
-  else throw misused(process.argv.slice(2), usage);
+interface Command {
+  /** How it is called, behind `npm run models --`. */
+  readonly usage: string;
+  readonly run: (parameters: readonly string[]) => void | Promise<void>;
+}
+
+const commands: readonly Command[] = [
+  { usage: 'list', run: list },
+  { usage: 'pull NAME …', run: pullEach },
+  { usage: 'check [NAME …]', run: checkEach },
+  { usage: addUsage, run: (given) => addModel(given, { directory, say }) },
+  { usage: optimizeUsage, run: (given) => optimizeModel(given, { directory, say }) },
+  { usage: tuneUsage, run: (given) => tuneModel(given, { directory, say }) },
+  { usage: benchUsage, run: (given) => benchModel(given, { directory, say }) },
+  { usage: profileUsage, run: (given) => profileModel(given, { directory, say }) },
+];
+
+const [name = '', ...parameters] = process.argv.slice(2);
+const command = commands.find(({ usage }) => usage.split(' ', 1)[0] === name);
+const usages = (command ? [command] : commands).map(({ usage }) => usage);
+const usage = `Usage: npm run models -- ${usages.join('\n       npm run models -- ')}`;
+
+await runCommand(usage, async () => {
+  if (!command) throw misused(process.argv.slice(2), usage);
+  await command.run(parameters);
 });
 
 function complain(line: string): void {
@@ -45,7 +56,8 @@ function versionsOf(names: readonly string[]): readonly Model[] {
   return readModels({ directory, names, filesNeeded: false });
 }
 
-function list(): void {
+function list(given: readonly string[]): void {
+  if (given.length > 0) throw misused(process.argv.slice(2), usage);
   const names = listModels(directory);
   const { models, leftOut } = collectModels({ directory, names, filesNeeded: false });
   for (const model of models) {
@@ -73,17 +85,14 @@ function complainOf(leftOut: readonly LeftOut[]): void {
   for (const { name, error } of leftOut) complain(`${name} is left out: ${error.message}`);
 }
 
-/** Checks every model whose files are here. */
-async function checkAll(): Promise<void> {
-  const { models, leftOut } = collectModels({ directory, filesNeeded: true });
-  complainOf(leftOut);
-  if (leftOut.length > 0) process.exitCode = 1;
-  await checkEach(models);
+async function pullEach(names: readonly string[]): Promise<void> {
+  if (names.length === 0) throw misused(process.argv.slice(2), usage);
+  for (const model of versionsOf(names)) await pull(model, { say, complain });
 }
 
-/** Checks models. One that fails does not stop the others. */
-async function checkEach(models: readonly Model[]): Promise<void> {
-  for (const model of models) {
+/** Checks models: every one whose files are here if none is named. One that fails does not stop the others. */
+async function checkEach(names: readonly string[]): Promise<void> {
+  for (const model of names.length > 0 ? versionsOf(names) : modelsHere()) {
     try {
       await checkModel(model, say);
     } catch (thrown) {
@@ -91,4 +100,11 @@ async function checkEach(models: readonly Model[]): Promise<void> {
       process.exitCode = 1;
     }
   }
+}
+
+function modelsHere(): readonly Model[] {
+  const { models, leftOut } = collectModels({ directory, filesNeeded: true });
+  complainOf(leftOut);
+  if (leftOut.length > 0) process.exitCode = 1;
+  return models;
 }

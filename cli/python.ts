@@ -1,6 +1,4 @@
-// `npm run python -- REQUIREMENTS SCRIPT [ARGUMENT …]` runs a Python script with the packages of a requirements file.
-//
-// Each requirements file gets its own virtual environment, in data/python/. The first run makes it.
+// Runs a Python script with the packages of a requirements file.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,12 +9,21 @@ import process from 'node:process';
 import { makePythonEnvironment, pythonIn } from '../shared/python/environment.js';
 import { packageDirectory } from '../shared/version.js';
 import { claim } from '../worker/files/claim.js';
+import { helpIfAsked } from './command.js';
+import { misused } from './faults.js';
+
+const usage = `Usage: npm run python -- REQUIREMENTS SCRIPT [ARGUMENT …]
+
+Runs a Python script with the packages of a requirements file. Each such file gets its own virtual environment,
+in data/python/. The first run makes it.`;
 
 const version = '3.11';
 const root = packageDirectory();
+// What stands behind is for the script.
+helpIfAsked(usage, process.argv.slice(2, 3));
 const [requirements, script, ...parameters] = process.argv.slice(2);
 if (!requirements || !script) {
-  fail('Usage: npm run python -- REQUIREMENTS SCRIPT [ARGUMENT …]');
+  fail(misused(process.argv.slice(2), usage).message);
 }
 
 const python = await ensureEnvironment(path.resolve(root, requirements)).catch(

@@ -20,7 +20,11 @@ interface LockFile {
 const read = (name: string) =>
   JSON.parse(readFileSync(path.join(packageDirectory(), name), 'utf8'));
 
-await runCommand(() => {
+const usage = `Usage: npm run sbom
+
+Prints a CycloneDX list of all packages that run in production.`;
+
+await runCommand(usage, () => {
   parseArgs({ options: {} });
   const { devDependencies: _, ...manifest } = read('package.json');
   // npm names the list by its folder.

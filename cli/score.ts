@@ -54,7 +54,7 @@ const toldPauseMsMax = 300_000;
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
-await runCommand(() => score(readOptions()), usage);
+await runCommand(usage, () => score(readOptions()));
 
 type Options = ReturnType<typeof readOptions>;
 

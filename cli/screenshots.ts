@@ -1,4 +1,4 @@
-// `npm run screenshots`: takes the pictures of the page in docs/playground.md, of a local run.
+// Takes the pictures of the page in docs/playground.md.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,6 +9,11 @@ import process from 'node:process';
 import { chromium, type Page } from 'playwright-core';
 import sharp from 'sharp';
 import { packageDirectory } from '../shared/version.js';
+import { helpIfAsked } from './command.js';
+
+helpIfAsked(`Usage: npm run screenshots
+
+Takes the pictures of the page in docs/playground.md, of a local run. CHROMIUM names the browser.`);
 
 const root = packageDirectory();
 const desk = { width: 1280, height: 860 };

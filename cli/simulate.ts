@@ -19,7 +19,7 @@ const usage = `Usage: npm run simulate -- [--values FILE] [--scenarios NAME,NAME
 
 const seeds = { min: 0, isWhole: true };
 
-await runCommand(() => {
+await runCommand(usage, () => {
   const { values, scenarios, variants, plot } = readOptions();
   const runs = scenarios.flatMap((name) =>
     variants.map((scaling) => simulate(vary(values, scaling), name)),
@@ -29,7 +29,7 @@ await runCommand(() => {
   const table = formatTable(outcomes, currency);
   process.stdout.write(`${table}\n${formatJson(outcomes, { currency, seed })}\n`);
   if (plot !== undefined) writeFileSync(plot, drawPlot(runs));
-}, usage);
+});
 
 function readOptions() {
   const { values: options } = parseArgs({

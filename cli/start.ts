@@ -8,17 +8,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { isLoopback } from '../shared/configuration/access.js';
 import { readConfiguration } from '../shared/configuration/configuration.js';
-import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/process/lifecycle.js';
 import { within } from '../shared/process/within.js';
 import { redactUrl } from '../shared/redis/url.js';
 import { collectModels, type Model } from '../shared/registry/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
+import { describeFault, helpIfAsked } from './command.js';
 import { curlLine } from './curl-line.js';
 import { type Child, Killed, spawnChild } from './processes/children.js';
 import { makeLocalWorkers } from './processes/local-workers.js';
 import { type PrivateRedis, startRedis } from './redis/private-redis.js';
 import { ensureRedisServer } from './redis/redis.js';
+
+const usage = `Usage: npm start
+
+Starts Redis, the API and a worker, and prints how to ask them. Ctrl-C stops all of them. Settings come from the
+environment: PORT=9000 WORKERS=2 MODELS=NAME,… npm start. docs/configuration.md has all of them.`;
 
 const root = packageDirectory();
 const restartDelayMs = 1000;
@@ -33,6 +38,7 @@ let endingSinceMs: number | undefined;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const complain = (line: string) => process.stderr.write(`${line}\n`);
 
+helpIfAsked(usage);
 process.chdir(root);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
@@ -189,7 +195,7 @@ function couldNotStart({ message }: Error): string {
 
 /** Says why we cannot go on, and ends. Failures that the end itself causes are not shown. */
 async function fail(error: unknown): Promise<void> {
-  if (endingSinceMs === undefined) process.stderr.write(`\n${coerceError(error).message}\n`);
+  if (endingSinceMs === undefined) process.stderr.write(`\n${describeFault(error, usage)}\n`);
   await end(1);
 }
 

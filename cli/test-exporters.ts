@@ -1,16 +1,21 @@
-// `npm run test:exporters` trains small models with every framework that has an exporter, adds and serves them, compares
-// each answer with that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch and
-// Keras.
-// The first run installs the frameworks.
+// Tries the exporters of all frameworks.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
+import { helpIfAsked } from './command.js';
 import { ensureRedisServer } from './redis/redis.js';
 import { makeTemporary } from './temporary.js';
 
+const usage = `Usage: npm run test:exporters
+
+Trains small models with every framework that has an exporter, adds and serves them, compares each answer with
+that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch and Keras.
+The first run installs the frameworks.`;
+
+helpIfAsked(usage);
 const root = packageDirectory();
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const directory = makeTemporary('parity');

@@ -1,12 +1,18 @@
-// `npm test` runs the tests that take some seconds each. `npm run test:long` runs the others. Arguments go to vitest:
-// `npm test -- --reporter=verbose batcher`. Where one names tests, they are found among all.
+// Runs the tests.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
+import { helpIfAsked } from './command.js';
 import { ensureRedisServer } from './redis/redis.js';
+
+const usage = `Usage: npm test [-- ARGUMENT …]
+       npm run test:long [-- ARGUMENT …]
+
+"npm test" runs the tests that take some seconds each, "npm run test:long" the others. Arguments go to vitest:
+npm test -- --reporter=verbose batcher. If one names tests, they are found among all.`;
 
 /** Tests that kill services again and again, wait for times to run out, or make environments for Python. */
 const longTests = [
@@ -42,6 +48,7 @@ const longTests = [
   'integration/worker.test.',
 ];
 
+helpIfAsked(usage);
 const root = packageDirectory();
 const given = process.argv.slice(2);
 const isLong = given.includes('--long');

@@ -27,10 +27,10 @@ SCORELINE_KEY has the API key or the access token. Rates and latencies need the 
 const eventsMax = 5;
 const { stdin, stdout } = process;
 
-await runCommand(async () => {
+await runCommand(usage, async () => {
   const { source, everyMs, isOnce } = readOptions();
   await (isOnce ? printOnce(source, everyMs) : watch(source, everyMs));
-}, usage);
+});
 
 /** Looks twice, since a rate needs two readings. */
 async function printOnce(source: Source, everyMs: number): Promise<void> {

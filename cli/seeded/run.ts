@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { coerceError } from '../../shared/errors.js';
+import { describeFault, helpIfAsked } from '../command.js';
 
 interface Outcome {
   readonly isPassed: boolean;
@@ -22,8 +22,10 @@ export function say(line: string): void {
  */
 export async function runSeeded(
   name: string,
+  usage: string,
   run: (directory: string) => Promise<Outcome>,
 ): Promise<never> {
+  helpIfAsked(usage);
   const directory = mkdtempSync(path.join(os.tmpdir(), `scoreline-${name}-`));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     // Exiting is enough: what was started ends with this process.
@@ -36,7 +38,7 @@ export async function runSeeded(
     else say(`The logs are in ${directory}.`);
     process.exit(isPassed ? 0 : 1);
   } catch (error) {
-    say(coerceError(error).message);
+    say(describeFault(error, usage));
     if (readdirSync(directory).length > 0) say(`The logs are in ${directory}.`);
     else rmSync(directory, { recursive: true });
     process.exit(1);

@@ -303,15 +303,17 @@ describe.concurrent('npm run models -- list', () => {
     expect(present.out).toMatch(/^small +1\.0 MB +here$/m);
   });
 
-  it.each([[[]], [['pull']], [['remove', 'small']], [['list', 'small']]])(
-    'prints the usage and what came instead when called with %j',
-    async (parameters) => {
-      const run = await runModels(temporaryModels({ urls: [] }), ...parameters);
-      expect(run).toMatchObject({ code: 1, out: '' });
-      expect(run.err).toContain('Usage: npm run models -- list | pull NAME … | check [NAME …]');
-      expect(run.err).toContain(`Got: ${parameters.join(' ') || 'nothing'}`);
-    },
-  );
+  it.each([
+    [[], 'list\n'],
+    [['pull'], 'pull NAME …\n'],
+    [['remove', 'small'], 'list\n'],
+    [['list', 'small'], 'list\n\n'],
+  ])('prints the usage and what came instead when called with %j', async (parameters, usage) => {
+    const run = await runModels(temporaryModels({ urls: [] }), ...parameters);
+    expect(run).toMatchObject({ code: 1, out: '' });
+    expect(run.err).toContain(`Usage: npm run models -- ${usage}`);
+    expect(run.err).toContain(`Got: ${parameters.join(' ') || 'nothing'}`);
+  });
 });
 
 // What it finds wrong is in check.test.ts, scorer.test.ts and verification.test.ts.

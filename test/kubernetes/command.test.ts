@@ -45,13 +45,6 @@ test('writes the parameters of a cluster on Azure, and removes them if none is t
   expect(list()).not.toContain('aks.yaml');
 });
 
-test('says how it is used if it is asked, and writes nothing', () => {
-  const folder = makeFolder(filesWith());
-  const asked = spawnSync(process.execPath, [script, '--help'], { cwd: folder, encoding: 'utf8' });
-  expect(asked).toMatchObject({ status: 0, stderr: '' });
-  expect(asked.stdout).toMatch(/^Usage: npm run manifests -- \[--values FILE\]/);
-});
-
 test.each([
   [['--value', 'values.yaml'], /^Unknown option '--value'\n\nUsage: npm run manifests/],
   [['--out', 'values.yaml'], /^--out: expected a folder .*; got values\.yaml \(EEXIST\)\n$/],
