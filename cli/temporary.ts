@@ -1,11 +1,11 @@
-// Folders for the time of a command.
+// Folders for the time of a command, and how a command ends halfway.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 
-const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Makes a folder that is removed when this process exits. A signal that ends the process leaves it behind. */
 export function makeTemporary(name: string): string {
@@ -15,8 +15,8 @@ export function makeTemporary(name: string): string {
 }
 
 /**
- * Makes a folder inside `parent`, and removes it once `act` has ended or a signal comes. Its name begins with a dot, so
- * nobody takes it for a model.
+ * Makes a folder inside `parent`, and removes it once `act` has ended or the command ends halfway. Its name begins with a
+ * dot, so nobody takes it for a model.
  */
 export async function withFolder<T>(
   parent: string,
@@ -24,19 +24,35 @@ export async function withFolder<T>(
   act: (folder: string) => Promise<T>,
 ): Promise<T> {
   const folder = mkdtempSync(path.join(parent, `.${name}-`));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  const ends = Object.entries(signals).map(([signal, code]) => {
-    const end = () => {
-      remove();
-      process.exit(code);
-    };
-    process.once(signal, end);
-    return [signal, end] as const;
-  });
   try {
-    return await act(folder);
+    return await orRemove(folder, () => act(folder));
   } finally {
-    for (const [signal, end] of ends) process.off(signal, end);
-    remove();
+    rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Removes a folder if `act` fails, or the command ends before it is done. */
+export async function orRemove<T>(folder: string, act: () => Promise<T>): Promise<T> {
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  for (const signal of signals) process.on(signal, leave);
+  try {
+    return await act();
+  } catch (thrown) {
+    remove();
+    throw thrown;
+  } finally {
+    process.off('exit', remove);
+    for (const signal of signals) process.off(signal, leave);
+  }
+}
+
+/**
+ * Ends this process by a signal, once what it would remove at its exit is removed. `process.exit` would wait for a thread
+ * that runs a model, and such a run may never end.
+ */
+export function leave(signal: NodeJS.Signals): void {
+  for (const listener of process.listeners('exit')) listener(process.exitCode as number);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }

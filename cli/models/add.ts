@@ -2,15 +2,7 @@
 // is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. The rest comes from
 // files beside it, from flags, or from the user, who is asked only at a terminal.
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -38,9 +30,10 @@ import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';
 import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
+import { findNeedsFault } from '../../worker/files/verification.js';
 import { sayHowToAsk } from '../curl-line.js';
 import { misused, wrongFile } from '../faults.js';
-import { withFolder } from '../temporary.js';
+import { orRemove, withFolder } from '../temporary.js';
 import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
@@ -58,6 +51,7 @@ import { manifestFile, modelIn } from './copy.js';
 import { describeExport, type ExportWishes, exportModel } from './export.js';
 import { type Format, formatOf } from './format.js';
 import { type Guess, guess, isColumns, type Kind, kinds, type Told } from './guess.js';
+import { endIfHung } from './hung.js';
 
 export const addUsage =
   'add FILE [--name NAME] [--version V] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
@@ -125,14 +119,12 @@ async function makeModel(
 ): Promise<string> {
   const { name, format } = wishes;
   const folder = path.join(directory, name);
-  await withFolder(os.tmpdir(), 'scoreline-add', async (temporary) => {
+  const make = async (temporary: string) => {
     if (format === 'mlflow') await makeProgram(wishes, folder, say);
     else await makeNetwork(wishes, { directory, folder, temporary, say });
     await checkModel(modelIn(directory, name), say);
-  }).catch((thrown) => {
-    rmSync(folder, { recursive: true, force: true });
-    throw thrown;
-  });
+  };
+  await orRemove(folder, () => withFolder(os.tmpdir(), 'scoreline-add', make));
   return folder;
 }
 
@@ -292,7 +284,7 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
   const { files, operators } = copyNetwork(onnx, folder);
   const engine = await openOnnxEngine(
     { file: path.join(folder, 'model.onnx'), device },
-    { runMsMax: 60_000, onLost: () => {} },
+    { runMsMax: 60_000, onLost: endIfHung(wishes.name) },
   );
   try {
     const { kind: wanted, companions, settings, columns, name, description, file } = wishes;
@@ -421,14 +413,19 @@ function copyNetwork(file: string, folder: string) {
     needs = readOutsideNeeds(file);
   } catch (thrown) {
     if (!(thrown instanceof UnreadableBuffer)) throw thrown;
-    throw wrongFile(`expected an ONNX file; ${file} cannot be read ${thrown.message}`);
+    throw wrongFile(
+      `expected an ONNX file; ${file} cannot be read ${thrown.message}. Copy, download or export it again`,
+    );
   }
+  const fault = findNeedsFault(needs);
+  if (fault !== undefined) throw wrongFile(`${file}: ${fault}`);
   const data = [...new Set(needs.externalData)];
   for (const name of data) {
     const from = path.join(path.dirname(file), name);
-    if (path.basename(name) !== name || !existsSync(from)) {
-      throw wrongFile(`expected the weights of ${file} beside it, in ${from}`);
+    if (!statSync(from, { throwIfNoEntry: false })?.isFile()) {
+      throw wrongFile(`expected the weights of ${file} in ${from}; there is no such file`);
     }
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     copyFileSync(from, path.join(folder, name));
   }
   copyFileSync(file, path.join(folder, 'model.onnx'));
@@ -505,7 +502,8 @@ async function writeManifest(
   const { activation, threshold } = sectionOf(draft.settings, 'output');
   const isSet = draft.areScoresTold || activation !== undefined || threshold !== undefined;
   if (model.manifest.output.kind !== 'classification' || isSet) return;
-  const scorer = await loadScorer(model, makeLogger({ role: 'add', level: 'silent' }));
+  const log = makeLogger({ role: 'add', level: 'silent' });
+  const scorer = await loadScorer(model, log, endIfHung(model.name));
   try {
     const inputs = sampleInputs(model.manifest, scorer.values.inputs);
     const [result] = (await scorer.score([{ inputs, top: model.labels.length }])).results;

@@ -24,6 +24,7 @@ import { wrongFile } from '../faults.js';
 import { checkBatchMates } from './batch-mates.js';
 import { checkTensorsExample } from './check-tensors.js';
 import { costOfOne } from './cost-of-one.js';
+import { endIfHung } from './hung.js';
 import { prepareExample } from './inputs.js';
 import { checkLongestText } from './longest-text.js';
 
@@ -49,20 +50,28 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
   const log = makeLogger({ role: 'check', level: 'silent' });
   const scorer = await openScorer(model, log, {
     rehearse: makeRehearse(),
+    onLost: endIfHung(model.name, model.manifest.engine),
     ...(item && { sample: item.inputs }),
   });
   try {
-    say('  shapes     inputs and outputs fit, at the smallest and the largest batch');
+    say(
+      scorer.isWarm
+        ? '  shapes     inputs and outputs fit, at the smallest and the largest batch'
+        : '  shapes     not tried, as the warning below says',
+    );
     say(
       network
         ? '  network    as the manifest declares it'
         : `  network    not declared; for the Open Inference Protocol, add this line to the manifest:\n${declareNetwork(scorer.values)}`,
     );
-    await checkBatchMates(model, scorer);
-    const longest = await checkLongestText(model, scorer, { top });
-    if (longest !== undefined) say(`  tokens     ${longest}`);
-    const cost = await costOfOne(model, scorer);
-    if (cost !== undefined) say(`  batch      ${cost}`);
+    // What it does not survive in a process of its own would hang or end this one.
+    if (scorer.isWarm) {
+      await checkBatchMates(model, scorer);
+      const longest = await checkLongestText(model, scorer, { top });
+      if (longest !== undefined) say(`  tokens     ${longest}`);
+      const cost = await costOfOne(model, scorer);
+      if (cost !== undefined) say(`  batch      ${cost}`);
+    }
     if (scorer.warning !== undefined) say(`  warning    ${scorer.warning}`);
     if (item) say(`  example    ${await checkExample(model, scorer, { item, ...scores })}`);
     else if (example) say(`  example    ${await checkTensorsExample(model, scorer)}`);

@@ -3,6 +3,7 @@
 
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { describeUnreadable, NoFile } from '../../shared/files/unreadable.js';
 import { wrongFile } from '../faults.js';
 import { readZipNames } from './zip-names.js';
 
@@ -19,6 +20,7 @@ export type Format =
   | 'catboost';
 
 const headBytes = 256;
+const orProgram = 'A model that cannot become ONNX is served as a Python program: docs/python.md';
 
 /** What a file is by its first bytes, in hexadecimal. Formats that cannot be served are here to be named. */
 const heads: readonly [head: RegExp, format: Format | Unserved][] = [
@@ -37,7 +39,7 @@ const heads: readonly [head: RegExp, format: Format | Unserved][] = [
     /^.{8}54464c33/,
     {
       what: 'a network of TensorFlow Lite',
-      remedy: 'Make ONNX of it: python -m tf2onnx.convert --tflite FILE --output MODEL.onnx',
+      remedy: `Make ONNX of it: python -m tf2onnx.convert --tflite FILE --output MODEL.onnx. ${orProgram}`,
     },
   ],
   [
@@ -52,14 +54,27 @@ const heads: readonly [head: RegExp, format: Format | Unserved][] = [
     /^.{16}7b22/,
     {
       what: 'weights in safetensors, without their network',
-      remedy:
-        'Build the network in Python, load the weights, and save it whole, as with torch.export.save',
+      remedy: `Build the network in Python, load the weights, and save it whole, as with torch.export.save. ${orProgram}`,
+    },
+  ],
+  [
+    /^76657273696f6e2068747470733a2f2f6769742d6c6673/,
+    { what: 'a pointer of Git LFS', remedy: 'Get the file with: git lfs pull' },
+  ],
+  [
+    /^(09|0a|0d|20)*3c(21|48|68)/,
+    {
+      what: 'a web page',
+      remedy: 'Download the file itself; the page may say why it was not given',
     },
   ],
   [/^934e554d5059/, { what: 'an array of NumPy', remedy: 'Add the file of a whole model' }],
   [
     /^3c(3f786d6c|504d4d4c)/,
-    { what: 'a model in XML, such as PMML', remedy: 'Add the model that it was made from' },
+    {
+      what: 'a model in XML, such as PMML',
+      remedy: `Add the model that it was made from. ${orProgram}`,
+    },
   ],
 ];
 
@@ -73,11 +88,13 @@ interface Unserved {
  * @throws ScorelineError `model_file_wrong` if it is none that can be added
  */
 export function formatOf(file: string): Format {
-  const found = statSync(file).isDirectory() ? formatOfFolder(file) : formatOfFile(file);
+  const stats = statSync(file);
+  if (!stats.isFile() && !stats.isDirectory()) {
+    throw wrongFile(`expected a model; ${file} ${describeUnreadable(new NoFile())}`);
+  }
+  const found = stats.isDirectory() ? formatOfFolder(file) : formatOfFile(file);
   if (typeof found === 'string') return found;
-  throw wrongFile(
-    `expected a model; ${file} is ${found.what}. ${found.remedy}. A model that cannot become ONNX is served as a Python program: docs/python.md`,
-  );
+  throw wrongFile(`expected a model; ${file} is ${found.what}. ${found.remedy}`);
 }
 
 function formatOfFolder(folder: string): Format | Unserved {
@@ -92,7 +109,7 @@ function formatOfFolder(folder: string): Format | Unserved {
 
 function formatOfFile(file: string): Format | Unserved {
   const head = readHead(file);
-  if (head.length === 0) return { what: 'empty', remedy: 'Was its download or copy cut off?' };
+  if (head.length === 0) return { what: 'empty', remedy: 'Copy or download it again' };
   if (head.subarray(0, 4).equals(Buffer.from('504b0304', 'hex'))) return formatOfArchive(file);
   const known = heads.find(([pattern]) => pattern.test(head.toString('hex')))?.[1];
   if (known) return known;
@@ -104,8 +121,7 @@ function formatOfFile(file: string): Format | Unserved {
     return 'pickle';
   return {
     what: `of no format known here; it begins with ${showBytes(head)}`,
-    remedy:
-      'Known are ONNX, pickles of scikit-learn, .pt2 and .pt of PyTorch, .keras, .h5, SavedModel folders, text files of LightGBM, .json and .ubj of XGBoost, .cbm of CatBoost, folders of MLflow',
+    remedy: `Known are ONNX, pickles of scikit-learn, .pt2 and .pt of PyTorch, .keras, .h5, SavedModel folders, text files of LightGBM, .json and .ubj of XGBoost, .cbm of CatBoost, folders of MLflow. ${orProgram}`,
   };
 }
 

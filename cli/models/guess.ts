@@ -1,7 +1,7 @@
 // Guesses the manifest of an ONNX file by the inputs and outputs of its network. Flags say what it cannot know, and each
 // guess has its reason.
 
-import { isFloats, isOpen } from '../../shared/tensors/network.js';
+import { isFloats, isOpen, showName } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/network/tokens.js';
 import type { TensorValue, Values } from '../../worker/engine/engine.js';
 import { type Fault, guessAnswer, isRow } from './adding/answer-guess.js';
@@ -35,6 +35,8 @@ export interface Guess {
 
 const imagenet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 const tokensMaxDefault = 512;
+/** How many inputs or outputs a message names. */
+const shownMax = 8;
 
 /** Sections of the manifest that an exporter has left in the file. */
 export interface Told {
@@ -68,6 +70,7 @@ export function isColumns(value: unknown): value is readonly Column[] {
 export function guess(given: Values, hints: Hints): Guess | Fault {
   const { wanted } = hints;
   const values = withRows(given, hints);
+  const fault = findNoTensors(given);
   // Somebody who wants another kind knows better.
   const told =
     hints.told && (wanted ?? hints.told.input.kind) === hints.told.input.kind
@@ -79,6 +82,7 @@ export function guess(given: Values, hints: Hints): Guess | Fault {
         'expected scores in a matrix; the operator ZipMap makes maps of them. Export the network with options={"zipmap": False}, add the .cbm file of a model of CatBoost, or serve its other outputs: --kind tensors',
     };
   }
+  if (fault !== undefined) return { fault };
   const { kind, reason } = choose(wanted, told) ?? kindOf(values, hints);
   if (kind === 'tensors') return asTensors(given, reason);
   if (kind === 'image' && !told) {
@@ -91,13 +95,24 @@ export function guess(given: Values, hints: Hints): Guess | Fault {
   const fixed = inputs[0]?.shape[0];
   if (!isOpen(fixed) && fixed !== 1) {
     return {
-      fault: `expected a first dimension that varies, or is 1, since it counts inputs; got ${inputs.map(show).join(', ')}. Export the network with a batch that varies, or serve whole tensors: --kind tensors`,
+      fault: `expected a first dimension that varies, or is 1, since it counts inputs; got ${listOf(inputs)}. Export the network with a batch that varies, or serve whole tensors: --kind tensors`,
     };
   }
   const input = told ? givenBy(told, values, hints) : inputOf(kind, values, hints);
   if ('fault' in input) return input;
   const batch = isOpen(fixed) ? undefined : { max: 1 };
   return withAnswer({ kind, reason, batch }, { input, values, hints, told: told?.output });
+}
+
+/** Says what makes a network one that nobody can ask; undefined if nothing does. */
+function findNoTensors({ inputs, outputs }: Values): string | undefined {
+  const other = inputs.find(({ datatype }) => datatype === undefined);
+  if (other)
+    return `expected inputs that are tensors; ${show(other)} is a sequence, a map or optional. Export the network with tensors`;
+  if (inputs.length === 0) return 'expected a network with inputs; it has none';
+  if (outputs.some(({ datatype }) => datatype !== undefined)) return undefined;
+  const got = outputs.length === 0 ? 'it has none' : `${listOf(outputs)} is a sequence or a map`;
+  return `expected at least one output that is a tensor; ${got}. Export the network with tensors`;
 }
 
 function asTensors(values: Values, reason: string): Guess {
@@ -211,7 +226,7 @@ function withoutAnswer(start: Start, input: Given, values: Values): Guess | Faul
     return asTensors(values, `it takes tokens, and ${remark}`);
   }
   return {
-    fault: `expected an output of floats for ${start.kind}, with a row for each input; got ${values.outputs.map(show).join(', ')}. Serve it with --kind tensors`,
+    fault: `expected an output of floats for ${start.kind}, with a row for each input; got ${listOf(values.outputs)}. Serve it with --kind tensors`,
   };
 }
 
@@ -284,7 +299,7 @@ function kindOf(
   const remedy = isMatrix
     ? '. If their numbers are the columns of a table: --columns NAME,NAME,…'
     : '';
-  return { kind: 'tensors', reason: `its inputs are ${inputs.map(show).join(', ')}${remedy}` };
+  return { kind: 'tensors', reason: `its inputs are ${listOf(inputs)}${remedy}` };
 }
 
 const tokenizerRemedy = 'To send texts: --tokenizer FILE';
@@ -316,7 +331,7 @@ function tokensOf(
 ): Given | Fault {
   if (tokenizer === undefined) {
     return {
-      fault: `expected the tokenizer.json of the network, since its inputs are tokens: ${inputs.map(show).join(', ')}. ${tokenizerRemedy}`,
+      fault: `expected the tokenizer.json of the network, since its inputs are tokens: ${listOf(inputs)}. ${tokenizerRemedy}`,
     };
   }
   const [width = tokensMaxDefault] = inputs.map(({ shape }) => sizeOf(shape[1])).filter(Boolean);
@@ -346,7 +361,7 @@ function imageOf(inputs: readonly TensorValue[], hints: Hints, scaling?: Section
       };
     }
     return {
-      fault: `expected one input of float32, float16 or uint8 for pictures, as [N,3,height,width] or [N,height,width,3], or with 1 in place of 3; got ${inputs.map(show).join(', ')}. Serve it with --kind tensors`,
+      fault: `expected one input of float32, float16 or uint8 for pictures, as [N,3,height,width] or [N,height,width,3], or with 1 in place of 3; got ${listOf(inputs)}. Serve it with --kind tensors`,
     };
   }
   return {
@@ -383,7 +398,7 @@ function tableOf(
   const own = columns.map(({ name }) => name);
   if (names && names.length !== own.length) {
     return {
-      fault: `--columns: expected ${own.length} names, one for each column of ${inputs.map(show).join(', ')}; got ${names.length}`,
+      fault: `--columns: expected ${own.length} names, one for each column of ${listOf(inputs)}; got ${names.length}`,
     };
   }
   // Columns differ in their categories and gaps, so a name at the place of another one would take these over.
@@ -464,6 +479,19 @@ function sizeOf(size: number | string | undefined): number | undefined {
   return typeof size === 'number' && size > 0 ? size : undefined;
 }
 
-function show({ name, type, shape }: TensorValue): string {
-  return `${name}: ${type}[${shape.map((size) => (isOpen(size) ? size || -1 : size))}]`;
+function show({ name, type, datatype, shape }: TensorValue): string {
+  if (datatype === undefined) return showPlain(name);
+  return `${showPlain(name)}: ${type}[${shape.map((size) => (isOpen(size) ? showPlain(String(size || -1)) : size))}]`;
+}
+
+/** Shows some of many values. */
+function listOf(values: readonly TensorValue[]): string {
+  const more = values.length - shownMax;
+  const list = values.slice(0, shownMax).map(show).join(', ');
+  return more > 0 ? `${list} and ${more} more` : list;
+}
+
+/** A file may name its values as it likes, also with line breaks and the codes of a terminal. */
+function showPlain(name: string): string {
+  return /^[\w./:-]{1,60}$/.test(name) ? name : showName(name).replaceAll(/\p{C}/gu, '?');
 }

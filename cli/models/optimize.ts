@@ -25,6 +25,7 @@ import { toNumber } from '../numbers.js';
 import { withFolder } from '../temporary.js';
 import { checkBatchMates } from './batch-mates.js';
 import { copyManifest, editManifest, manifestFile, modelIn, movedTo } from './copy.js';
+import { endIfHung } from './hung.js';
 import { type ModelInput, readExample, readModelInputs } from './inputs.js';
 import {
   type Answer,
@@ -260,6 +261,7 @@ async function readInputs(
 function open(model: Model, [sample]: readonly ModelInput[]): Promise<WarmScorer> {
   return openScorer(model, log, {
     rehearse: makeRehearse(),
+    onLost: endIfHung(model.name),
     ...(sample && { sample: sample.inputs }),
   });
 }
@@ -328,9 +330,9 @@ function copyTokenizer(model: Model, folder: string): void {
 }
 
 /** Returns the inputs of the network in the file, which takes tokens where the model takes texts. */
-async function networkInputs({ file, manifest }: Model): Promise<readonly TensorValue[]> {
+async function networkInputs({ name, file, manifest }: Model): Promise<readonly TensorValue[]> {
   const { device, runMsMax } = manifest;
-  const engine = await openOnnxEngine({ file, device }, { runMsMax, onLost: () => {} });
+  const engine = await openOnnxEngine({ file, device }, { runMsMax, onLost: endIfHung(name) });
   await engine.close();
   return engine.inputs;
 }

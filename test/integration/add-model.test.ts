@@ -17,6 +17,7 @@ import {
   integers,
   node,
   onnxModel,
+  sequence,
   tensor,
   value,
   withMetadata,
@@ -102,11 +103,11 @@ describe('npm run models -- add', () => {
   test('makes two labels of one score, and a sigmoid of a logit', async () => {
     const network = onnxModel({
       nodes: [
-        node('GlobalAveragePool', ['picture'], ['means']),
+        node('GlobalAveragePool', ['a\npicture'], ['means']),
         node('Flatten', ['means'], ['flat']),
         node('Neg', ['flat'], ['score']),
       ],
-      inputs: [value('picture', float, ['N', 1, 8, 6])],
+      inputs: [value('a\npicture', float, ['N', 1, 8, 6])],
       outputs: [value('score', float, ['N', 1])],
     });
     const files = { 'dark.onnx': network, 'two.txt': 'dark\nbright\n' };
@@ -607,6 +608,18 @@ describe('npm run models -- add', () => {
     inputs: [whole],
     outputs: [value('y', long, ['N'])],
   });
+  const lists = onnxModel({
+    nodes: [node('SequenceConstruct', ['x'], ['a\nlist'])],
+    inputs: [whole],
+    outputs: [sequence('a\nlist', long)],
+  });
+  const keptIn = (location: string) =>
+    onnxModel({
+      nodes: [node('Add', ['x', 'w'], ['y'])],
+      constants: [externalTensor('w', long, [1], { location })],
+      inputs: [whole],
+      outputs: [value('y', long, ['N'])],
+    });
   const two = { 'm/colours.onnx': colours, 'm/labels.txt': 'a\nb\n' };
   const wrong: [command: string, says: string, files?: Record<string, unknown>][] = [
     ['none.onnx', 'there is no none.onnx'],
@@ -664,6 +677,21 @@ describe('npm run models -- add', () => {
       'copy.onnx --labels own.txt',
       'and it answers with tensors. A Python program can name its classes',
       { 'copy.onnx': copy, 'own.txt': 'a\nb\n' },
+    ],
+    [
+      'out.onnx',
+      'keeps weights in "../w.bin"',
+      { 'out.onnx': keptIn('../w.bin'), 'w.bin': '1234' },
+    ],
+    [
+      'new.onnx',
+      'The file is newer than this ONNX Runtime: export it with a lower opset',
+      { 'new.onnx': onnxModel({ nodes: [], inputs: [whole], outputs: [whole] }, 99) },
+    ],
+    [
+      'list.onnx',
+      'expected at least one output that is a tensor; "a\\nlist" is a sequence or a map',
+      { 'list.onnx': lists },
     ],
     ['copy.onnx --kind image', 'Serve it with --kind tensors', { 'copy.onnx': copy }],
     ['copy.onnx --kind table', 'expected an output of floats', { 'copy.onnx': copy }],

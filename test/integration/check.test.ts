@@ -3,7 +3,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { addHang } from '../breaking-network.js';
 import { checkIn } from '../check-model.js';
+import { runCommand } from '../command.js';
 import { addEmbeddingModel } from '../embedding-model.js';
 import { addCounter, counterName } from '../failures/counter.js';
 import { elementTypes, integer, integers, node } from '../onnx.js';
@@ -183,6 +185,28 @@ test.each([
   ],
 ])('the check fails if the answer is another than expected: %j', async (changes, message) => {
   await expect(check(changes)).rejects.toMatchObject({ code: 'model_file_wrong', message });
+});
+
+test('the check runs no network again that has not survived a run with ones', async () => {
+  const directory = makeFolder({});
+  addHang(directory, { runMsMax: 100, example: undefined });
+  const lines = await checkIn(directory, 'model');
+  expect(lines).toContain('  shapes     not tried, as the warning below says');
+  expect(lines.at(-2)).toContain('it crashed or did not end');
+});
+
+test('the check ends with a run that does not', async () => {
+  const directory = makeFolder({});
+  const hanging = { name: 'in', shape: [1], data: [1] };
+  addHang(directory, {
+    runMsMax: 100,
+    example: { inputs: [hanging], outputs: [{ ...hanging, name: 'out' }] },
+  });
+  const { code, err } = await runCommand('models', ['check'], { env: { MODELS_DIR: directory } });
+  expect([code, err]).toEqual([
+    null,
+    expect.stringMatching(/^model: .*; a run takes longer than runMsMax, 100 ms\./),
+  ]);
 });
 
 test('the check of a Python program of rows says which network to declare', async () => {

@@ -1,5 +1,7 @@
 // What `npm run models -- add` says to files of every format: which exporter makes ONNX of them, or why none does.
 
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { describeExport } from '../../cli/models/export.js';
 import { type Format, formatOf } from '../../cli/models/format.js';
@@ -67,10 +69,18 @@ describe('the format of a model', () => {
       'without their network',
     ],
     ['another archive', archive('readme.txt'), 'it has readme.txt'],
+    ['a pointer of Git LFS', 'version https://git-lfs.github.com/spec/v1\noid', 'git lfs pull'],
+    ['a web page', '\n<!DOCTYPE html><title>Not found', 'is a web page'],
     ['an archive that is cut off', archive('m/data.pkl').subarray(0, 60), 'is cut off'],
   ];
   test.each(unknown)('is refused with a remedy: %s', (_, content, says) => {
     expect(() => formatOfContent(content)).toThrow(says);
+  });
+
+  test('is refused for a pipe, which nobody may ever write to', () => {
+    const pipe = path.join(makeFolder({}), 'model.onnx');
+    execFileSync('mkfifo', [pipe]);
+    expect(() => formatOf(pipe)).toThrow('is a pipe, a device or a socket');
   });
 
   test('is refused for a folder without a SavedModel, which is named', () => {

@@ -11,11 +11,10 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Item } from '../../shared/wire/job.js';
 import { RunFailure } from '../engine/engine.js';
+import { plainReason } from '../engine/plain-reason.js';
 
 /** Such a run may succeed at another time or on another machine. */
 const isOfMachine = /alloc|memory|cuda|cudnn|cublas|tensorrt|webgpu|device|driver/i;
-/** Where ONNX Runtime found the fault: a file and a line of its source, and a function. */
-const whereInSource = /\S+\.(?:cc|cpp|cu|h):\d+ (?:\S+ (?=[A-Z])|.*?\)(?: const)?(?: |$))/g;
 const reasonCharactersMax = 300;
 
 /** Returns `inputs_refused` if the network refused the tensors of an item, and the error itself if not. */
@@ -26,10 +25,9 @@ export function refusalOr(error: Error, item: Pick<Item, 'top'>, model: Model): 
   const { message, runtime, reader } = cause;
   const mayRead = isChosen(item, model) && !isOfMachine.test(message);
   if (reader === 'log' || (reader === 'caller of tensors' && !mayRead)) return error;
-  const reason = message.replaceAll(whereInSource, '').replaceAll(/\s+/g, ' ').trim();
   return new ScorelineError(
     'inputs_refused',
-    `Expected inputs that the network can run with. ${runtime} says: ${reason.slice(0, reasonCharactersMax)}`,
+    `Expected inputs that the network can run with. ${runtime} says: ${plainReason(message).slice(0, reasonCharactersMax)}`,
   );
 }
 

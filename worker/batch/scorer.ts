@@ -14,6 +14,7 @@ import {
   type Values,
 } from '../engine/engine.js';
 import { threadsOfCopies } from '../engine/instances.js';
+import { plainReason } from '../engine/plain-reason.js';
 import { makeAdapter } from './inputs/adapter.js';
 import { exampleOrSample, isMadeUp, readFileExample } from './inputs/sample.js';
 import { checkDeclared } from './network/declared.js';
@@ -59,6 +60,8 @@ export interface LoadedScorer extends Scorer {
 export interface WarmScorer extends LoadedScorer {
   /** What seems wrong with the model, judged by its scores of the sample. */
   readonly warning: string | undefined;
+  /** Whether it has scored its sample. A made-up one may not suit the model. */
+  readonly isWarm: boolean;
 }
 
 /**
@@ -87,12 +90,12 @@ export async function openScorer(
   const copies = threadsOfCopies(model.manifest);
   const { parts, ...scorer } = await load(model, log, { onLost, signal }, copies);
   try {
-    const warning = await warmUp(
+    const warmth = await warmUp(
       parts,
       sample ?? readFileExample(model) ?? exampleOrSample(model.manifest, parts.engine.inputs),
       { rehearse, loadMs: scorer.loadMs },
     );
-    return { ...scorer, warning };
+    return { ...scorer, ...warmth };
   } catch (thrown) {
     await scorer.close();
     throw thrown;
@@ -227,12 +230,12 @@ async function run(
   };
 }
 
-/** Scores the sample alone and in a full batch. Returns a warning if its scores look wrong. */
+/** Scores the sample alone and in a full batch. The warning says why it did not, or that its scores look wrong. */
 async function warmUp(
   parts: Parts,
   sample: readonly Tensor[],
   { rehearse, loadMs }: { rehearse: Rehearse | undefined; loadMs: number },
-): Promise<string | undefined> {
+): Promise<Pick<WarmScorer, 'warning' | 'isWarm'>> {
   const { model, adapter, engine, outputs } = parts;
   const hasAnswer = model.labels.length > 0 || model.heads.length > 0;
   const item = { inputs: sample, top: hasAnswer ? 1 : undefined };
@@ -252,7 +255,8 @@ async function warmUp(
       rehearsed === 'broken'
         ? ['in a process of its own, it crashed or did not end', '']
         : ['it could not be tried in a process of its own', ` ${rehearsed.message}`];
-    return `${model.name}: expected the model to survive a run with ones; ${what}. It was not warmed up. ${exampleRemedy}${why}`;
+    const warning = `${model.name}: expected the model to survive a run with ones; ${what}. It was not warmed up. ${exampleRemedy}${why}`;
+    return { warning, isWarm: false };
   }
   let scores: Float32Array | undefined;
   try {
@@ -266,7 +270,8 @@ async function warmUp(
   } catch (thrown) {
     const error = coerceError(thrown);
     if (!isSample || error.cause === undefined) throw thrown;
-    return `${error.message.replace(/[^.]$/, '$&.')} Its sample is ones and empty texts, which it may not take, so it was not warmed up. ${exampleRemedy}`;
+    const warning = `${error.message.replace(/[^.]$/, '$&.')} Its sample is ones and empty texts, which it may not take, so it was not warmed up. ${exampleRemedy}`;
+    return { warning, isWarm: false };
   }
   await naming(
     model,
@@ -279,7 +284,7 @@ async function warmUp(
       ? 'It can score one: set batch: none if the first dimension does not count items. '
       : 'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',
   );
-  return scores && judgeScores(model, scores);
+  return { warning: scores && judgeScores(model, scores), isWarm: true };
 }
 
 function notFiniteExample(): ScorelineError {
@@ -308,7 +313,7 @@ async function naming<T>(
     const reason =
       error.cause === undefined
         ? error.message
-        : `${runtimeOf(error.cause)} says: ${coerceError(error.cause).message}`;
+        : `${runtimeOf(error.cause)} says: ${plainReason(coerceError(error.cause).message)}`;
     const isMismatch = error instanceof ScorelineError && error.code === 'model_output_mismatch';
     throw new ScorelineError(
       isMismatch ? error.code : 'model_file_wrong',

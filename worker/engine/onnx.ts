@@ -9,6 +9,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { countCores } from '../../shared/process/processors.js';
 import type { Engine, EngineDevice, Watch } from './engine.js';
 import type { Refusal, SessionOptions } from './messages.js';
+import { plainReason } from './plain-reason.js';
 import { SessionRefused, SessionThread } from './session-thread.js';
 
 /** How many threads models have of their own before others join them. */
@@ -70,8 +71,13 @@ function loadError({ file }: SessionOptions, refusal: Refusal): ScorelineError {
   if (isDevice) return new ScorelineError('provider_unavailable', unusable(refusal));
   return new ScorelineError(
     'model_file_wrong',
-    `${file}: expected an ONNX model that ONNX Runtime can load. It says: ${reason}`,
+    `${file}: expected an ONNX model that ONNX Runtime can load. It says: ${plainReason(reason)}${remedyFor(reason)}`,
   );
+}
+
+function remedyFor(reason: string): string {
+  if (!/opset|IR version/i.test(reason)) return '';
+  return '. The file is newer than this ONNX Runtime: export it with a lower opset, or with an older version of the exporter';
 }
 
 function unusable({ device, reason, known }: Refusal): string {

@@ -30,7 +30,7 @@ import {
 } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
 import { checkBounds } from './bounds.js';
-import { readOutsideNeeds } from './onnx-file.js';
+import { type OutsideNeeds, readOutsideNeeds } from './onnx-file.js';
 import { findOperatorFault } from './operators.js';
 import { UnreadableBuffer } from './protocol-buffer.js';
 
@@ -76,11 +76,11 @@ async function verifyNeeds(
   onnx: ModelFile,
   data: readonly ModelFile[],
 ): Promise<void> {
-  const { externalData, operators } = needsOf(model, onnx.path);
-  const fault = findLocationFault(externalData) ?? findOperatorFault(operators);
+  const needs = needsOf(model, onnx.path);
+  const fault = findNeedsFault(needs);
   if (fault !== undefined) throw wrong(model, onnx.path, fault);
   const named = new Set(data.map((file) => path.normalize(file.path)));
-  for (const location of externalData) {
+  for (const location of needs.externalData) {
     const file = path.join(path.dirname(onnx.path), location);
     if (!named.has(file)) throw await notNamed(model, location, file);
   }
@@ -98,6 +98,11 @@ function needsOf(model: Model, file: string) {
     const fault = `expected an ONNX model; got a file that cannot be read ${thrown.message}. Export the model again.`;
     throw wrong(model, file, fault);
   }
+}
+
+/** Says what an ONNX file needs and will never get; undefined if there is no such thing. */
+export function findNeedsFault({ externalData, operators }: OutsideNeeds): string | undefined {
+  return findLocationFault(externalData) ?? findOperatorFault(operators);
 }
 
 /** Says what is wrong with where weights are; undefined if nothing is. */

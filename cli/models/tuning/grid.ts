@@ -7,6 +7,7 @@ import { isOpen } from '../../../shared/tensors/network.js';
 import { loadScorer, openScorer } from '../../../worker/batch/scorer.js';
 import { withFolder } from '../../temporary.js';
 import { makeTrial } from '../copy.js';
+import { endIfHung } from '../hung.js';
 import { readExampleOrSample } from '../inputs.js';
 import { measureBatch } from '../speed.js';
 import type { Edit } from '../yaml-edit.js';
@@ -41,12 +42,13 @@ export interface Grid {
 export async function measureGrid(model: Model, grid: Grid): Promise<Cell[]> {
   const cells: Cell[] = [];
   const { inputs } = await readExampleOrSample(model);
+  const onLost = endIfHung(model.name, model.manifest.engine);
   const item = { inputs, top: model.labels.length > 0 ? 1 : undefined };
   for (const threads of grid.threads) {
     const largest = grid.sizes.at(-1) as number;
     await withFolder(os.tmpdir(), 'scoreline-tune', async (directory) => {
       const trial = makeTrial(model, directory, cellEdits(model, { threads, batch: largest }));
-      const scorer = await openScorer(trial, log, { sample: inputs });
+      const scorer = await openScorer(trial, log, { sample: inputs, onLost });
       try {
         let isTooSlow = false;
         for (const batch of grid.sizes) {

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { ScorelineError } from '../../../shared/errors.js';
 import { exampleTensor, scoresExampleOf } from '../../../shared/manifest/example.js';
 import { type ImageInput, pixelShape } from '../../../shared/manifest/image-input.js';
 import type { Manifest } from '../../../shared/manifest/manifest.js';
@@ -15,7 +16,7 @@ import {
 } from '../../../shared/manifest/table.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { numberToHalf } from '../../../shared/tensors/half.js';
-import { isOpen, type NetworkValue } from '../../../shared/tensors/network.js';
+import { isOpen, type NetworkValue, showValue } from '../../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
@@ -25,6 +26,9 @@ import {
   stringLengthBytes,
   type Tensor,
 } from '../../../shared/tensors/tensors.js';
+
+/** As much as the largest `BODY_BYTES_MAX`: no request brings more. */
+const bytesMax = 2 ** 30;
 
 /**
  * Makes one row for a model: its sample text, an image of noise, a row of its table, or ones for named
@@ -126,12 +130,22 @@ export function pixelInputs(input: ImageInput, data: Uint8Array): Tensor[] {
 function makeOnes({ name, datatype = 'FP32', shape }: NetworkValue): Tensor {
   const sizes = shape.map((size) => (isOpen(size) ? 1 : Number(size)));
   const count = countElements(sizes);
+  if (count * bytesOfOne(datatype) > bytesMax) {
+    throw new ScorelineError(
+      'model_file_wrong',
+      `expected inputs of at most ${bytesMax} bytes, as a request can bring; got ${showValue({ name, datatype, shape })}`,
+    );
+  }
   return { name, datatype, shape: sizes, data: onesOf(datatype, count) };
 }
 
+function bytesOfOne(datatype: Datatype): number {
+  return datatype === 'BYTES' ? stringLengthBytes : numberArrays[datatype].BYTES_PER_ELEMENT;
+}
+
 function onesOf(datatype: Datatype, count: number): Uint8Array {
-  // An empty text consists of its length alone: four bytes of zero.
-  if (datatype === 'BYTES') return new Uint8Array(4 * count);
+  // An empty text consists of its length alone, of zeros.
+  if (datatype === 'BYTES') return new Uint8Array(stringLengthBytes * count);
   const array: Pick<Uint8Array, 'buffer'> & { fill(number: number | bigint): unknown } =
     new numberArrays[datatype](count);
   if (datatype === 'FP16') array.fill(numberToHalf(1));
