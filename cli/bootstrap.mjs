@@ -15,9 +15,16 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const [command = 'start'] = process.argv.slice(2);
 
 checkNode();
-if (!areCurrent(root)) install();
 const sources = describeSources(root);
-if (!isBuiltFrom(root, sources)) build();
+try {
+  if (!areCurrent(root)) install();
+  if (!isBuiltFrom(root, sources)) build();
+} catch (error) {
+  if (error.syscall === undefined) throw error;
+  fail(
+    `Scoreline has to be built first. Expected to write to ${root}; got: ${error.message}. Run the command once as the owner of that folder.`,
+  );
+}
 process.stdout.on('error', endWithReader);
 process.argv.splice(1, 2, path.join(root, `dist/cli/${command}.js`));
 await import(path.join(root, `dist/cli/${command}.js`));

@@ -15,12 +15,12 @@ import { listTexts, listTwins, type Members, type MemberText } from '../faq/memb
 import { readFaq } from '../faq/read.js';
 import { nameExpected, namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
-import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
 import { sayHowToAsk } from './curl-line.js';
 import { misused, wrong } from './faults.js';
 import { checkModel } from './models/check.js';
 import { modelIn } from './models/copy.js';
+import { modelsDirectory as directory } from './models/directory.js';
 import { pull } from './models/pull.js';
 import { toNumber } from './numbers.js';
 
@@ -30,7 +30,6 @@ const baseName = 'minilm';
 /** Nine of ten right answers to the FAQs of docs/faq.md are above it. */
 const defaultThreshold = 0.35;
 
-const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const complain = (line: string) => process.stderr.write(`${line}\n`);
 

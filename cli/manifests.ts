@@ -1,6 +1,6 @@
 // `npm run manifests [-- --values FILE] [--models FOLDER] [--out FOLDER]` writes the Kubernetes manifests.
 
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -10,6 +10,7 @@ import { readPlan } from '../k8s/read-plan.js';
 import { readTextIfAny } from '../shared/files/text-file.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
+import { makeWritable } from './writable-folder.js';
 
 const root = packageDirectory();
 
@@ -36,7 +37,7 @@ function writeAll(options: { values: string; models: string; out: string }): voi
     ...writeManifests(makeManifests(plan)),
     ...(parameters !== undefined && { [parametersFile]: parameters }),
   };
-  makeFolder(options.out);
+  makeWritable('--out', options.out);
   for (const name of readdirSync(options.out)) {
     if (!(name in files)) removeLeftover(path.join(options.out, name));
   }
@@ -46,15 +47,6 @@ function writeAll(options: { values: string; models: string; out: string }): voi
   const folder = path.relative(process.cwd(), options.out) || '.';
   process.stdout.write(`${Object.keys(files).length} files in ${folder}\n`);
   process.stdout.write(`Apply them: kubectl apply -k ${folder}\n`);
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (thrown) {
-    const { code } = thrown as NodeJS.ErrnoException;
-    throw new Error(`--out: expected a folder that can be written to; got ${folder} (${code})`);
-  }
 }
 
 /** Removes what was generated for other values, and nothing else that lies in the folder. */

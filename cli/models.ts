@@ -1,24 +1,22 @@
 // Adds, checks, measures and speeds up models.
 
-import path from 'node:path';
 import process from 'node:process';
 import { coerceError } from '../shared/errors.js';
 import { listModels } from '../shared/manifest/file.js';
 import { filesOf, type ModelFile, missingFile } from '../shared/registry/files.js';
 import type { LeftOut } from '../shared/registry/left-out.js';
 import { collectModels, type Model, readModels } from '../shared/registry/models.js';
-import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
 import { misused } from './faults.js';
 import { addModel, addUsage } from './models/add.js';
 import { benchModel, benchUsage } from './models/bench.js';
 import { checkModel } from './models/check.js';
+import { modelsDirectory as directory } from './models/directory.js';
 import { optimizeModel, optimizeUsage } from './models/optimize.js';
 import { profileModel, profileUsage } from './models/profile.js';
 import { pull } from './models/pull.js';
 import { tuneModel, tuneUsage } from './models/tune.js';
 
-const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 interface Command {

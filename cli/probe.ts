@@ -6,10 +6,10 @@ import { get, type IncomingMessage } from 'node:http';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
 
-const { PORT = '8080', PROBE_PORT = '8081' } = process.env;
+const { PORT, PROBE_PORT } = process.env;
 const addresses: Readonly<Record<string, string>> = {
-  api: `http://127.0.0.1:${PORT}/v2/health/ready`,
-  worker: `http://127.0.0.1:${PROBE_PORT}/readyz`,
+  api: `http://127.0.0.1:${PORT || 8080}/v2/health/ready`,
+  worker: `http://127.0.0.1:${PROBE_PORT || 8081}/readyz`,
 };
 const withinMs = 2000;
 

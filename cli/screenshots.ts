@@ -42,7 +42,7 @@ const service = spawn(process.execPath, [path.join(root, 'dist/cli/start.js')], 
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
   args: ['--no-sandbox'],
 });
 try {

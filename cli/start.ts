@@ -64,6 +64,7 @@ async function start(): Promise<void> {
   };
   const configuration = readConfiguration('api', environment);
   readConfiguration('worker', environment);
+  const workerCount = readWorkerCount();
   const { models, leftOut } = collectModels({
     directory: configuration.MODELS_DIR,
     names: configuration.MODELS,
@@ -85,7 +86,7 @@ async function start(): Promise<void> {
 
   const startedAt = performance.now();
   say(`  models  loading and warming up ${names} …`);
-  const workers = Array.from({ length: readWorkerCount() }, () => superviseWorker(environment));
+  const workers = Array.from({ length: workerCount }, () => superviseWorker(environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
   const reports = await reportsOf(workers);
   const loading = new Set(reports.flatMap((each) => each.loading));

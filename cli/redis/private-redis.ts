@@ -15,6 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { ScorelineError } from '../../shared/errors.js';
 import { wrong } from '../faults.js';
+import { makeWritable, unwritable } from '../writable-folder.js';
 import { findFreePort } from './redis.js';
 
 /** The pauses before the starts that follow each other. The last one repeats. */
@@ -60,7 +61,7 @@ interface Guard {
  */
 export async function startRedis(options: PrivateRedisOptions): Promise<PrivateRedis> {
   const directory = path.resolve(options.directory);
-  mkdirSync(directory, { recursive: true });
+  makeWritable('DATA_DIR', directory);
   const portFile = path.join(directory, 'port');
   await refuseSecondStart(portFile, directory);
   const place = { port: await findFreePort(), portFile, socket: await findSocket() };
@@ -101,7 +102,12 @@ class Supervised implements PrivateRedis {
   /** Starts the server, and again whenever it dies. */
   async start(): Promise<void> {
     await this.#startOnce();
-    writeFileSync(this.#place.portFile, String(this.#place.port));
+    try {
+      writeFileSync(this.#place.portFile, String(this.#place.port));
+    } catch (thrown) {
+      await this.kill();
+      throw unwritable('DATA_DIR', this.#options.directory, thrown);
+    }
     void this.#keepRunning();
   }
 

@@ -16,8 +16,10 @@ test.each([
   ['faq', ['a', 'b', '--name', 'c'], 'Got: a b --name c'],
   ['keys', ['list', 'all'], 'Got: list all'],
   ['launch', ['api', 'worker'], 'got api worker'],
+  // An empty setting is none.
+  ['models', ['check', 'nobody'], 'There is no model "nobody". The models here: breast-cancer,'],
 ])('%s %j says what it got', async (command, parameters, fault) => {
-  const { code, out, err } = await runCommand(command, parameters, {});
+  const { code, out, err } = await runCommand(command, parameters, { env: { MODELS_DIR: '' } });
   expect([code, out]).toEqual([1, '']);
   expect(err).toContain(fault);
 });

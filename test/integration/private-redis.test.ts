@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import os from 'node:os';
@@ -88,6 +89,17 @@ test('a private Redis that does not start leaves no folder of a socket', async (
     'did not start',
   );
   expect(readdirSync(folder).filter((name) => name.startsWith('scoreline-redis'))).toEqual([]);
+});
+
+test('a private Redis whose folder cannot be written to says so', async () => {
+  const start = (directory: string) =>
+    startRedis({ server: ensureRedisServer(() => {}), directory, say: () => {} });
+  const expected = 'DATA_DIR: expected a folder that can be written to; got ';
+  const file = path.join(makeFolder({ file: '' }), 'file');
+  await expect(start(file)).rejects.toThrow(`${expected}${file} (EEXIST)`);
+  const closed = makeFolder({});
+  symlinkSync('nowhere/port', path.join(closed, 'port'));
+  await expect(start(closed)).rejects.toThrow(`${expected}${closed} (ENOENT)`);
 });
 
 test('a private Redis has only a port where there can be no socket', async () => {
