@@ -105,12 +105,17 @@ test('a large answer on a slow network does not hold up what keeps the lock of i
 
 /** Sends a job that looks as if its worker had not finished it. */
 async function sendSuspect(...texts: string[]): Promise<string[]> {
+  return sendLost(1, ...texts);
+}
+
+/** The same, for a job that so many workers have lost. */
+async function sendLost(losses: number, ...texts: string[]): Promise<string[]> {
   const dying = start({ score: () => new Promise(() => {}) });
   const ids = await client.send(texts.map(item));
   await client.untilActive(1);
   const [job] = await redis.client.lrange(`${keys.prefix}:${queue.name}:active`, 0, -1);
   await dying.close(0);
-  await redis.client.hset(`${keys.prefix}:${queue.name}:${job}`, 'stc', 1);
+  await redis.client.hset(`${keys.prefix}:${queue.name}:${job}`, 'stc', losses);
   return ids;
 }
 
@@ -183,8 +188,9 @@ describe('a suspect', () => {
     start({
       quarantine: cellOf({
         score: async (items) => {
+          if (!isGone) return echo(items);
           const isAlone = (await redis.client.keys(keys.strikes('*'))).length > 0;
-          if (!isAlone) return isGone ? undefined : echo(items);
+          if (!isAlone) return undefined;
           isGone = false;
           throw new NoCell('The quarantine is closed.');
         },
@@ -281,6 +287,22 @@ describe('a suspect', () => {
     expect(await readMetric('run_duration_seconds_count')).toBe(2);
     expect(await readMetric('batch_size_rows_sum')).toBe(2);
   });
+});
+
+test('a suspect that two workers have lost is tried item by item at once, since the quarantine may take a third along', async () => {
+  const tried: number[] = [];
+  const ids = await sendLost(2, 'a', 'b');
+  start({
+    quarantine: cellOf({
+      score: async (items) => {
+        tried.push(items.length);
+        return echo(items);
+      },
+    }),
+  });
+  expect(codesOf(await client.answers(ids))).toEqual(['answered', 'answered']);
+  expect(tried).toEqual([1, 1]);
+  await client.untilEmpty();
 });
 
 describe('a kept result', () => {

@@ -1,7 +1,7 @@
 // Tests the quarantine with real processes that cannot be started, do not load, or end.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -77,9 +77,14 @@ const isRunning = ({ pid }: ChildProcess) => {
 
 describe('a quarantine', () => {
   test('scores, and identifies an input that ends its process', async () => {
-    const { quarantine } = open({ runMsMax: 3000 });
+    const processes: ChildProcess[] = [];
+    const start = () => processes[processes.push(real()) - 1] as ChildProcess;
+    const { quarantine } = open({ start, runMsMax: 3000 });
     await quarantine.inTurn(async (cell) => {
       await cell.open();
+      // Short memory must end this process, and not the worker.
+      const score = `/proc/${processes[0]?.pid}/oom_score_adj`;
+      if (existsSync(score)) expect(readFileSync(score, 'utf8')).toBe('1000\n');
       const [scored] = (await scoreOne(cell, '5')) ?? [];
       if (!scored || 'error' in scored) throw new Error('Expected an answer.');
       expect(mapScores(scored.outputs, (label) => label)).toEqual([5]);

@@ -79,8 +79,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
 
   const isDone = async (job: QueuedJob, token: string): Promise<boolean> => {
     const taken = takenJob(job, token);
-    const { isSuspect } = taken;
-    const entry = { isSuspect, items: job.itemIds.length };
+    const entry = { isSuspect: taken.losses > 0, items: job.itemIds.length };
     inProcess.set(job.id, inProcess.get(job.id) ?? entry);
     try {
       await options.process(taken);
@@ -130,7 +129,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
   const takenJob = (job: QueuedJob, token: string): TakenJob => ({
     id: job.id,
     data: job.data,
-    isSuspect: job.stalls > 0,
+    losses: job.stalls,
     giveBack: async () => {
       // Running commands go on, and may outlive their worker.
       world.onCutOff();

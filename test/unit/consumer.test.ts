@@ -54,7 +54,7 @@ function openBusyConsumer({ giveBack }: Pick<TakenJob, 'giveBack'>) {
         },
       ],
     }).job,
-    isSuspect: true,
+    losses: 1,
     giveBack,
   };
   return { consumer, process: () => taker?.process(job), release: () => release() };

@@ -86,7 +86,7 @@ test('the held jobs know how long the oldest has been held', async () => {
   expect(held.oldestMs()).toBe(0);
   const finish: (() => void)[] = [];
   const hold = (id: string) =>
-    held.hold({ id, data: undefined, isSuspect: false, giveBack: async () => {} }, 1, () => {
+    held.hold({ id, data: undefined, losses: 0, giveBack: async () => {} }, 1, () => {
       return new Promise((resolve) => finish.push(resolve));
     });
   const first = hold('first');

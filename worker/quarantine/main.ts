@@ -1,6 +1,7 @@
 // The process of a quarantine, or of a trial. It loads the model that its worker sends and scores the batches
 // that its worker sends. It ends when its worker ends, or when its engine is lost.
 
+import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/process/log.js';
@@ -17,6 +18,7 @@ const send = (message: FromQuarantine) => process.send?.(message);
 const die = () => process.kill(process.pid, 'SIGKILL');
 
 whenParentIsGone(process, die);
+endFirst();
 process.on('message', async (message: ToQuarantine) => {
   if ('model' in message) {
     loading = message.isTrial ? tryOut(message.model) : load(message.model);
@@ -34,6 +36,18 @@ process.on('message', async (message: ToQuarantine) => {
   const { results } = await scorer.score(message);
   send({ event: 'scored', results });
 });
+
+/**
+ * Lets the kernel end this process before the worker, if the memory of their container runs out. Otherwise it ends the
+ * larger one, which is mostly the worker.
+ */
+function endFirst(): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '1000');
+  } catch {
+    // Only Linux has it.
+  }
+}
 
 function codeOf(thrown: unknown) {
   return thrown instanceof ScorelineError ? thrown.code : undefined;

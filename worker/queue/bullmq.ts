@@ -204,7 +204,7 @@ function taken(job: Job<unknown>, token?: string): TakenJob {
   return {
     id: job.id as string,
     data: job.data,
-    isSuspect: job.stalledCounter > 0,
+    losses: job.stalledCounter,
     giveBack: async () => {
       await job.moveToWait(token);
     },

@@ -134,7 +134,7 @@ async function processJob(line: Line, job: TakenJob): Promise<void> {
     return held.hold(job, decoded.items.length, () => refuseJob(answering, job, decoded));
   }
   await held.hold(job, countRowsOf(decoded.items), (isGivenBack) =>
-    job.isSuspect ? trySuspect(line, job, decoded, isGivenBack) : work(line, job, decoded),
+    job.losses > 0 ? trySuspect(line, job, decoded, isGivenBack) : work(line, job, decoded),
   );
   if (hasPayload(decoded)) answering.queue.dropPayload(job.id);
 }

@@ -173,7 +173,7 @@ function startWork(
     release = () => reject(new GivenBack());
   });
   return {
-    isSuspect: job.isSuspect,
+    isSuspect: job.losses > 0,
     rows,
     since: performance.now(),
     done: Promise.race([work(() => isGivenBack), givenBack]),

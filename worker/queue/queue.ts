@@ -8,8 +8,8 @@ export interface TakenJob {
   readonly id: string;
   /** The job's data, not decoded yet; `Unparsed` if it is not JSON. */
   readonly data: unknown;
-  /** Whether the job was taken before by a worker that did not finish it. */
-  readonly isSuspect: boolean;
+  /** How many workers have taken the job and not finished it. One that any did is a suspect. */
+  readonly losses: number;
   /** Returns the job to the queue. After that, `process` must reject with `GivenBack`. */
   giveBack(): Promise<void>;
 }

@@ -1,5 +1,9 @@
 // Suspects: jobs that a worker took and did not finish. They are scored in quarantine, batch by
 // batch. If a batch ends the process, its items are scored one by one.
+//
+// The quarantine shares the memory limit of its worker's container. Where the kernel ends the whole container, as
+// Kubernetes has it, a worker that tries too large a batch is lost with it. So the items of a job that two workers have
+// lost are scored one by one at once, and their strikes end it.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
@@ -40,7 +44,8 @@ export async function scoreSuspect(
     if (isGivenBack()) throw new GivenBack();
     const items = await unpackSuspect(answering, job, wireJob);
     if (items.length === 0) return;
-    log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
+    const fields = { model: model.name, job: job.id, items: items.length, losses: job.losses };
+    log.warn(fields, 'a job is in quarantine');
     answering.events?.happened('recovered');
     const trial: Trial = { ...answering, job, cell, isGivenBack };
     for (const batch of batchesOf(items, model.manifest.batch.max)) await tryTogether(trial, batch);
@@ -128,9 +133,11 @@ async function tryTogether(trial: Trial, batch: readonly HeldItem[]): Promise<vo
   const startedAt = nowMs();
   const items = dropLate(trial, batch, startedAt);
   if (items.length === 0) return;
-  const results = await trial.cell.score(items);
-  if (results) return answerSuspects(trial, items, results, startedAt);
-  trial.events?.crashed(items);
+  if (trial.job.losses === 1) {
+    const results = await trial.cell.score(items);
+    if (results) return answerSuspects(trial, items, results, startedAt);
+    trial.events?.crashed(items);
+  }
   for (const item of items) await tryAlone(trial, item);
 }
 

@@ -24,10 +24,11 @@ const refusalMsMax = 5000;
  */
 export async function unpackItems(
   answering: Answering,
-  { id: jobId, isSuspect: isRecovered }: TakenJob,
+  { id: jobId, losses }: TakenJob,
   { replyTo, items: all }: WireJob,
 ): Promise<HeldItem[]> {
   const { queue, kept } = answering;
+  const isRecovered = losses > 0;
   const takenAt = nowMs();
   const submittedAt = all[0]?.submittedAt ?? takenAt;
   const items = await dropAbandoned(answering, all, { now: takenAt, lookedAt: submittedAt });
