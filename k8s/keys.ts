@@ -6,10 +6,12 @@ import { type Mount, mountReadOnly, secretVolume } from './mounts.js';
 import type { Values } from './values.js';
 
 const folder = '/run/api-keys';
-const file = 'keys.yaml';
+export const keysFile = 'keys.yaml';
 
 export function keysEnvironment({ api }: Values): IEnvVar[] {
-  return api.keysSecret === undefined ? [] : [{ name: 'KEYS_FILE', value: `${folder}/${file}` }];
+  return api.keysSecret === undefined
+    ? []
+    : [{ name: 'KEYS_FILE', value: `${folder}/${keysFile}` }];
 }
 
 export function mountKeys({ api }: Values): Mount[] {

@@ -6,7 +6,7 @@ import { type WebhookHost, webhookShape } from '../shared/configuration/webhooks
 import { portOf, tcp } from './ports.js';
 import type { Values } from './values.js';
 
-const key = 'secrets';
+export const webhookSecretsKey = 'secrets';
 
 /** The public addresses, as far as a policy has to tell: the API itself looks at more ranges. */
 const publicBlocks = [
@@ -19,7 +19,7 @@ const publicBlocks = [
 
 export function webhookEnvironment({ api }: Values): IEnvVar[] {
   if (api.webhookSecret === undefined) return [];
-  const secretKeyRef = { name: api.webhookSecret, key };
+  const secretKeyRef = { name: api.webhookSecret, key: webhookSecretsKey };
   return [{ name: 'WEBHOOK_SECRETS', valueFrom: { secretKeyRef } }];
 }
 

@@ -172,6 +172,12 @@ export const variants: Record<string, Record<string, unknown>> = {
       ports: [7002],
     },
   },
+  'Secrets of telemetry': {
+    telemetry: {
+      connectionStringSecret: 'application-insights',
+      otlp: { endpoint: 'http://collector.example.com:4318', headersSecret: 'collector' },
+    },
+  },
   'models from a volume, with downloads': {
     models: [{ name: 'small' }, { name: 'large', download: true }],
     modelFolder: { from: 'volume', claim: 'models' },

@@ -31,6 +31,12 @@ test('writes the files of the values, and removes those of earlier values only',
   );
   const { stdout } = run(folder, 'fewer.yaml');
   expect(stdout).toContain('kubectl apply -k out');
+  expect(stdout).toContain('-n scoreline create secret generic redis --from-literal=password=');
+  const workers = 'worker-large-2-1-rc';
+  expect(stdout).toContain(
+    `kubectl -n scoreline delete deployment.apps/${workers} poddisruptionbudget.policy/${workers} scaledobject.keda.sh/${workers}\n`,
+  );
+  expect(run(folder, 'fewer.yaml').stdout).not.toContain('delete');
   expect(list()).toEqual(expect.arrayContaining(['worker-small-1.yaml', 'mine.yaml']));
   expect(list()).not.toContain('worker-large-2-1-rc.yaml');
 });

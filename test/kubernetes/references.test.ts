@@ -3,6 +3,7 @@
 
 import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
+import { listNeeded } from '../../k8s/needed.js';
 import { parseRedisUrl } from '../../shared/redis/url.js';
 import { type Cluster, generate, type Loaded, variants } from './cluster.js';
 
@@ -13,6 +14,33 @@ const matches = (selector: Labels, labels: Labels) =>
 
 const selected = (cluster: Cluster, selector: Labels) =>
   cluster.templates.filter(({ labels }) => matches(selector, labels));
+
+/** Fields that name a Secret, a ConfigMap or a volume, with the kind and the field of the name in them. */
+const references: Record<string, [kind: string, field: string]> = {
+  secretKeyRef: ['Secret', 'name'],
+  secretRef: ['Secret', 'name'],
+  secret: ['Secret', 'secretName'],
+  imagePullSecrets: ['Secret', 'name'],
+  certificateRefs: ['Secret', 'name'],
+  tls: ['Secret', 'secretName'],
+  secretTargetRef: ['Secret', 'name'],
+  configMapTargetRef: ['ConfigMap', 'name'],
+  configMap: ['ConfigMap', 'name'],
+  persistentVolumeClaim: ['PersistentVolumeClaim', 'claimName'],
+};
+
+/** What an object refers to, as `KIND NAMESPACE NAME`. */
+function referencesIn(value: Loaded, namespace: string): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries<Loaded>(value).flatMap(([key, within]) => {
+    const [kind, field] = references[key] ?? [];
+    const named = [within].flat().filter((each) => field && each?.[field] && !each.optional);
+    return [
+      ...named.map((each) => `${kind} ${namespace} ${each[field as string]}`),
+      ...referencesIn(within, namespace),
+    ];
+  });
+}
 
 const container = ({ spec }: { spec: Loaded }) => spec.containers[0];
 
@@ -186,14 +214,29 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     for (const { roleRef } of of('RoleBinding')) get('Role', roleRef.name);
   });
 
-  test('each Secret is one that the operator or the Key Vault makes', () => {
-    const text = JSON.stringify(cluster.objects);
-    const names = [...text.matchAll(/"secretKeyRef":\{"name":"([^"]+)","key":"([^"]+)"/g)];
-    for (const [, name, key] of names) {
-      expect(['redis.password', 'redis.sentinel-password', 'webhooks.secrets']).toContain(
-        `${name}.${key}`,
-      );
+  test('each Secret, ConfigMap and volume is generated, made by the Key Vault, or needed of the operator', () => {
+    const made = [
+      ...of('ConfigMap').map(({ metadata }) => `ConfigMap ${metadata.namespace} ${metadata.name}`),
+      ...of('SecretProviderClass').flatMap(({ metadata, spec }) =>
+        spec.secretObjects.map((each: Loaded) => `Secret ${metadata.namespace} ${each.secretName}`),
+      ),
+    ];
+    const used = cluster.objects.flatMap((each) => referencesIn(each, each.metadata.namespace));
+    const needed = listNeeded(cluster.plan.values);
+    const listed = needed.map(({ kind, namespace: place, name }) => `${kind} ${place} ${name}`);
+    expect(listed.toSorted()).toEqual(
+      [...new Set(used)].filter((each) => !made.includes(each)).toSorted(),
+    );
+    const keys = JSON.stringify(cluster.objects).matchAll(
+      /"secretKeyRef":\{"name":"([^"]+)","key":"([^"]+)"\}/g,
+    );
+    for (const [, name, key] of keys) {
+      const { command } = needed.find((each) => each.name === name) ?? {};
+      if (!made.includes(`Secret ${namespace} ${name}`)) expect(command).toContain(`=${key}=`);
     }
+  });
+
+  test('KEDA and the Key Vault have the password of Redis where the pods have it', () => {
     for (const { spec } of of('TriggerAuthentication')) {
       const [password, ...others] = spec.secretTargetRef;
       expect(password).toEqual({ parameter: 'password', name: 'redis', key: 'password' });
