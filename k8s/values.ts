@@ -167,7 +167,7 @@ const redisSchema = z.discriminatedUnion('kind', [
     cpu: cpu.default(0.5),
     memory: memory.default('2Gi'),
     disk: z
-      .union([memory, z.literal('none')])
+      .union([memory, z.literal('none')], 'expected a size such as 8Gi, or none')
       .optional()
       .describe('`none` loses what waits whenever the pod of Redis moves.'),
     storageClass: objectName.optional(),

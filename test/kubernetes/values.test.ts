@@ -19,6 +19,9 @@ describe('wrong values', () => {
     'redis.discs: expected one of the keys kind, cpu, memory, disk, storageClass; got 2': [
       { redis: { kind: 'in-cluster', discs: 2 } },
     ],
+    'redis.disk: expected a size such as 8Gi, or none; got 32': [
+      { redis: { kind: 'in-cluster', disk: 32 } },
+    ],
     'api.cpu: expected a number of processors, such as 0.5; got "500m"': [{ api: { cpu: '500m' } }],
     'telemetry.otlp.endpoint: expected a URL with http or https; got "collector:4318"': [
       { telemetry: { otlp: { endpoint: 'collector:4318' } } },
