@@ -22,7 +22,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { parseArguments } from '../cli/arguments.js';
 import { toNumber, toNumbers } from '../cli/numbers.js';
 import { type Build, thisBuild } from '../cli/processes/children.js';
 import { coerceError } from '../shared/errors.js';
@@ -267,7 +267,7 @@ function readOptions() {
 
 function parseOptions() {
   try {
-    return parseArgs({
+    return parseArguments({
       options: {
         base: { type: 'string', default: 'HEAD' },
         rounds: { type: 'string', default: '8' },

@@ -1,6 +1,6 @@
 // The options of benchmarks. An option has the form of its default.
 
-import { parseArgs } from 'node:util';
+import { parseArguments } from '../cli/arguments.js';
 import { toNumber, toNumbers } from '../cli/numbers.js';
 
 type Form<T> = T extends number
@@ -18,7 +18,7 @@ type Form<T> = T extends number
 export function readOptions<
   T extends Record<string, number | readonly number[] | boolean | string>,
 >(defaults: T): { readonly [K in keyof T]: Form<T[K]> } {
-  const { values } = parseArgs({
+  const { values } = parseArguments({
     options: Object.fromEntries(
       Object.entries(defaults).map(([name, value]) => [
         name,

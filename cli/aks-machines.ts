@@ -3,11 +3,11 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { findMachineFaults, readLists } from '../k8s/aks/machines.js';
 import { makePools } from '../k8s/aks/pools.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { packageDirectory } from '../shared/version.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 
 const usage = `Usage: npm run aks:machines -- --values FILE [--skus FILE] [--usage FILE] [--models FOLDER]
@@ -16,7 +16,7 @@ The two lists are what \`az vm list-skus\` and \`az vm list-usage\` print (docs/
 const models = path.join(packageDirectory(), 'models');
 
 await runCommand(usage, () => {
-  const { values: options } = parseArgs({
+  const { values: options } = parseArguments({
     options: {
       skus: { type: 'string', default: 'skus.json' },
       usage: { type: 'string', default: 'usage.json' },

@@ -1,13 +1,13 @@
 // Puts a service under load while it kills parts of it.
 
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { run } from '../chaos/run.js';
 import { isJobsPassed, runJobs } from '../chaos/run-jobs.js';
 import type { FaultKind } from '../chaos/schedule.js';
 import { formatSummary, isPassed } from '../chaos/tally.js';
 import type { Target } from '../chaos/target.js';
 import { targets } from '../chaos/targets.js';
+import { parseArguments } from './arguments.js';
 import { toCount } from './numbers.js';
 import { readNames, runSeeded, say } from './seeded/run.js';
 
@@ -53,7 +53,7 @@ async function runAndPrint(
 }
 
 function readOptions() {
-  const { values } = parseArgs({
+  const { values } = parseArguments({
     options: {
       seconds: { type: 'string', default: '30' },
       requests: { type: 'string' },

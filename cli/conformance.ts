@@ -1,9 +1,9 @@
 // Runs the ONNX project's backend tests (conformance/run.ts).
 
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { collectCases, readCases } from '../conformance/cases.js';
 import { runConformance } from '../conformance/run.js';
+import { parseArguments } from './arguments.js';
 import { describeFault, helpIfAsked } from './command.js';
 import { makeTemporary } from './temporary.js';
 
@@ -22,7 +22,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 try {
-  const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });
+  const { values } = parseArguments({ options: { only: { type: 'string', default: '' } } });
   const cases = readCases(collectCases()).filter(({ name }) => name.includes(values.only));
   const tally = await runConformance(cases, directory, say);
   for (const line of tally.details()) say(line);

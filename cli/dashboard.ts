@@ -1,9 +1,9 @@
 // Asks a Prometheus for the panels of the dashboard, and draws them as an SVG. docs/dashboard.svg came from here.
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { type Panel, sections } from '../monitoring/panels.js';
 import { drawDashboard, type Line } from '../monitoring/picture.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 
 const usage =
@@ -32,7 +32,7 @@ interface Answer {
 }
 
 await runCommand(usage, async () => {
-  const { values: options } = parseArgs({
+  const { values: options } = parseArguments({
     options: {
       out: { type: 'string' },
       prometheus: { type: 'string', default: 'http://127.0.0.1:9090' },

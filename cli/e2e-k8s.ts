@@ -2,7 +2,6 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { prepareCatalogue } from '../chaos/catalogue.js';
 import { referenceContract } from '../chaos/contracts.js';
 import { formatBadPods, tryBadPods } from '../chaos/kubernetes/bad-pods.js';
@@ -23,6 +22,7 @@ import { runTrial } from '../chaos/kubernetes/trial.js';
 import { formatSummary, isPassed } from '../chaos/tally.js';
 import { isDnsLabel, namespaceLengthMax } from '../k8s/names.js';
 import { packageDirectory } from '../shared/version.js';
+import { parseArguments } from './arguments.js';
 import { describeFault, helpIfAsked } from './command.js';
 import { toCount } from './numbers.js';
 import { readNames, say } from './seeded/run.js';
@@ -108,7 +108,7 @@ async function run(
 }
 
 function readOptions() {
-  const { values } = parseArgs({
+  const { values } = parseArguments({
     options: {
       values: {
         type: 'string',

@@ -3,7 +3,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 import { trainClassifier } from '../faq/classifier.js';
 import { embed } from '../faq/embed.js';
@@ -15,6 +14,7 @@ import { listTexts, listTwins, type Members, type MemberText } from '../faq/memb
 import { readFaq } from '../faq/read.js';
 import { nameExpected, namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { sayHowToAsk } from './curl-line.js';
 import { misused, wrong } from './faults.js';
@@ -88,7 +88,7 @@ function readWishes(): Wishes {
 }
 
 function parse() {
-  return parseArgs({
+  return parseArguments({
     allowPositionals: true,
     options: {
       name: { type: 'string' },

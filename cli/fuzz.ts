@@ -1,9 +1,9 @@
 // Sends mutated requests to a service.
 
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { fuzz } from '../fuzz/run.js';
 import { formatSummary, isPassed } from '../fuzz/tally.js';
+import { parseArguments } from './arguments.js';
 import { toCount } from './numbers.js';
 import { runSeeded, say } from './seeded/run.js';
 
@@ -23,7 +23,7 @@ await runSeeded('fuzz', usage, async (directory) => {
 });
 
 function readOptions() {
-  const { values } = parseArgs({
+  const { values } = parseArguments({
     options: {
       requests: { type: 'string', default: '100000' },
       seconds: { type: 'string', default: '900' },

@@ -5,7 +5,6 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { statusNameOf } from '../api/grpc/status.js';
 import { makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
@@ -18,6 +17,7 @@ import { readTextIfAny } from '../shared/files/text-file.js';
 import { listModels, readManifest } from '../shared/manifest/file.js';
 import { aclRules } from '../shared/redis/commands.js';
 import { packageDirectory } from '../shared/version.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { answerTypes } from './generating/answer-types.js';
 import { kernelModule } from './generating/assembly.js';
@@ -40,7 +40,7 @@ const usage = `Usage: npm run fix
 Writes the files that are generated. With --check, says which of them are out of date.`;
 
 await runCommand(usage, async () => {
-  const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
+  const { values } = parseArguments({ options: { check: { type: 'boolean', default: false } } });
   const kernels = await compileKernels();
   const outdated = [...kernels, ...generate()].filter(([name, text]) => read(name) !== text);
   if (!values.check) {

@@ -6,7 +6,6 @@
 
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { dump as toYaml } from 'js-yaml';
 import { z } from 'zod';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
@@ -26,6 +25,7 @@ import { makeKeys } from '../shared/redis/keys.js';
 import { useRedis } from '../shared/redis/node.js';
 import { explain } from '../shared/redis/redis.js';
 import { messageOf } from '../shared/zod-issue.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { misused, wrong } from './faults.js';
 import { findPrivateRedis } from './redis/port.js';
@@ -270,7 +270,7 @@ function readFuture(option: string, text: string): string {
 }
 
 function readArguments() {
-  return parseArgs({
+  return parseArguments({
     allowPositionals: true,
     options: {
       scopes: { type: 'string' },

@@ -3,7 +3,6 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { parametersFile, writeAksParameters } from '../k8s/aks/parameters.js';
 import { deletionsOf } from '../k8s/gone.js';
 import { isGenerated, makeManifests, writeManifests } from '../k8s/manifests.js';
@@ -11,6 +10,7 @@ import { listNeeded } from '../k8s/needed.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { readTextIfAny } from '../shared/files/text-file.js';
 import { packageDirectory } from '../shared/version.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { makeWritable } from './writable-folder.js';
 
@@ -22,7 +22,7 @@ Writes the Kubernetes manifests of a file of values (k8s/values.yaml) into a fol
 docs/kubernetes.md explains each value.`;
 
 await runCommand(usage, () => {
-  const { values: options } = parseArgs({
+  const { values: options } = parseArguments({
     options: {
       values: { type: 'string', default: path.join(root, 'k8s/values.yaml') },
       models: { type: 'string', default: path.join(root, 'models') },

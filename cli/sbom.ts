@@ -8,8 +8,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { makeTemporary } from './temporary.js';
 
@@ -25,7 +25,7 @@ const usage = `Usage: npm run sbom
 Prints a CycloneDX list of all packages that run in production.`;
 
 await runCommand(usage, () => {
-  parseArgs({ options: {} });
+  parseArguments({ options: {} });
   const { devDependencies: _, ...manifest } = read('package.json');
   // npm names the list by its folder.
   const folder = path.join(makeTemporary('sbom'), manifest.name);

@@ -5,9 +5,9 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 import { problemOf } from '../shared/errors.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { misused, wrong } from './faults.js';
 import { localAddress } from './local-address.js';
@@ -292,7 +292,7 @@ function readOptions() {
 
 function readArguments() {
   const text = { type: 'string' } as const;
-  return parseArgs({
+  return parseArguments({
     allowPositionals: true,
     options: {
       ...{ url: text, key: text, out: text, resume: text, top: text },

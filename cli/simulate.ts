@@ -4,12 +4,12 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { drawPlot } from '../simulate/plot.js';
 import { formatJson, formatTable } from '../simulate/report.js';
 import { simulate } from '../simulate/simulation.js';
 import { readSimulationValues, vary } from '../simulate/values.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { toNumber } from './numbers.js';
 import { readNames } from './seeded/run.js';
@@ -32,7 +32,7 @@ await runCommand(usage, () => {
 });
 
 function readOptions() {
-  const { values: options } = parseArgs({
+  const { values: options } = parseArguments({
     options: {
       values: { type: 'string', default: path.join(packageDirectory(), 'simulate/values.yaml') },
       scenarios: { type: 'string' },

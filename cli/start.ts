@@ -5,7 +5,6 @@ import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { isLoopback } from '../shared/configuration/access.js';
 import { readConfiguration } from '../shared/configuration/configuration.js';
 import { sameSignalMs } from '../shared/process/lifecycle.js';
@@ -13,6 +12,7 @@ import { within } from '../shared/process/within.js';
 import { redactUrl } from '../shared/redis/url.js';
 import { collectModels, type Model } from '../shared/registry/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
+import { parseArguments } from './arguments.js';
 import { describeFault, helpIfAsked } from './command.js';
 import { curlLine } from './curl-line.js';
 import { type Child, Killed, spawnChild } from './processes/children.js';
@@ -54,7 +54,7 @@ try {
 }
 
 async function start(): Promise<void> {
-  parseArgs({ options: {} });
+  parseArguments({ options: {} });
   say(`Scoreline ${packageVersion()}`);
   const environment: NodeJS.ProcessEnv = {
     LOG_LEVEL: 'warn',

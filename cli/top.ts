@@ -5,12 +5,12 @@
 
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { coerceError } from '../shared/errors.js';
 import { History } from '../top/history.js';
 import { makePaint, openScreen, type Screen } from '../top/screen.js';
 import { type Reading, readService, type Source } from '../top/service.js';
 import { drawLines, findEvents } from '../top/view.js';
+import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { localAddress } from './local-address.js';
 import { toNumber } from './numbers.js';
@@ -111,7 +111,7 @@ function readOptions(): { source: Source; everyMs: number; isOnce: boolean } {
 }
 
 function readArguments() {
-  return parseArgs({
+  return parseArguments({
     options: {
       url: { type: 'string', default: localAddress },
       metrics: { type: 'string' },

@@ -5,7 +5,6 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { coerceError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
@@ -31,6 +30,7 @@ import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-fil
 import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { findNeedsFault } from '../../worker/files/verification.js';
+import { parseArguments } from '../arguments.js';
 import { sayHowToAsk } from '../curl-line.js';
 import { misused, wrongFile } from '../faults.js';
 import { orRemove, withFolder } from '../temporary.js';
@@ -249,7 +249,7 @@ function readKind(given: string | undefined, settings: Settings): Kind | undefin
 
 function parseWishes(args: readonly string[]) {
   try {
-    return parseArgs({
+    return parseArguments({
       args: [...args],
       allowPositionals: true,
       options: {

@@ -1,7 +1,8 @@
 // Reads the options of commands, and the name of a model before them.
 
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { ParseArgsConfig } from 'node:util';
 import { coerceError } from '../../shared/errors.js';
+import { parseArguments } from '../arguments.js';
 import { wrong } from '../faults.js';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
@@ -15,7 +16,7 @@ export function readOptions<T extends Options>(
   { options, usage }: { options: T; usage: string },
 ) {
   try {
-    const { values, positionals } = parseArgs({
+    const { values, positionals } = parseArguments({
       args: [...parameters],
       allowPositionals: true,
       options,

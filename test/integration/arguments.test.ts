@@ -15,6 +15,7 @@ test.each([
   ['score', ['a', 'b', 'c'], 'Got: a b c'],
   ['faq', ['a', 'b', '--name', 'c'], 'Got: a b --name c'],
   ['keys', ['list', 'all'], 'Got: list all'],
+  ['keys', ['create', 'a', '--models', 'b', '--models', 'c'], "option '--models' once"],
   ['launch', ['api', 'worker'], 'got api worker'],
   // An empty setting is none.
   ['models', ['check', 'nobody'], 'There is no model "nobody". The models here: breast-cancer,'],

@@ -52,11 +52,17 @@ test.each([
     /--cool-down-seconds: expected a whole number from 1 to 3600; got nothing/,
   ],
   [['--seed=-1'], /--seed: expected a whole number, 0 or more; got -1/],
-  [['--values', 'nothing.yaml'], /nothing\.yaml: expected a file of values.*there is no such file/],
+  [['--values', 'mine.yaml'], /the option '--values' once; got it several times\n\nUsage: /],
   [['--prices', '5'], /--prices/],
 ])('says what was expected of %j', (options, expected) => {
   const folder = makeFolder({ 'mine.yaml': goodValues });
   const { status, stdout, stderr } = run(folder, '--values', 'mine.yaml', ...options);
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr).toMatch(expected);
+});
+
+test('says that there are no values', () => {
+  const { status, stderr } = run(makeFolder({}), '--values', 'nothing.yaml');
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/nothing\.yaml: expected a file of values.*there is no such file/);
 });
