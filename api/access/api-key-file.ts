@@ -88,7 +88,9 @@ function parse(file: string): unknown {
     }
     // The message of a YAMLException would show the text around the fault.
     const got =
-      thrown instanceof YAMLException ? thrown.reason : `one that ${describeUnreadable(thrown)}`;
+      thrown instanceof YAMLException
+        ? `one with a fault: ${thrown.reason}`
+        : `one that ${describeUnreadable(thrown)}`;
     throw invalid('a file in YAML that can be read, [] for no keys', got);
   }
 }

@@ -297,7 +297,7 @@ describe('keys in a file', () => {
   test.each([
     ['no list', 'keys: 1', 'expected a list of records'],
     ['broken YAML', '- [', 'expected a file in YAML'],
-    ['nothing', '', 'got expected a document'],
+    ['nothing', '', 'got one with a fault: expected a document'],
     ['a faulty record', [{ id: 'short' }], 'a fault in record 1: id'],
     ['a scope that is none', [{ ...makeRecord().record, scopes: ['all'] }], 'scopes.0'],
   ])('are refused with %s', (_what, content, expected) => {
