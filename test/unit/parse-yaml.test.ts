@@ -87,7 +87,7 @@ describe('aliases', () => {
     const file = `${makeFolder({ 'keys.yaml': nest(30) })}/keys.yaml`;
     const error = errorOf(() => readApiKeyFile(file));
     expect(error.code).toBe('configuration_invalid');
-    expect(error.message).toMatch(/^KEYS_FILE: .*got aliases that stand for/);
+    expect(error.message).toMatch(/^KEYS_FILE: .*got one with a fault: aliases that stand for/);
   });
 });
 
