@@ -3,8 +3,8 @@
 
 import { randomUUID } from 'node:crypto';
 
-/** A string, or a number. */
-const token = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/** The begin of a string, or a number. A pattern of a whole string would exhaust the stack on one of some megabytes. */
+const token = /"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** Stands before what is a number. No string of an answer begins so. */
 const mark = `${randomUUID()} `;
 const marked = new RegExp(`"${mark}([^"]*)"`, 'g');
@@ -14,10 +14,30 @@ const marked = new RegExp(`"${mark}([^"]*)"`, 'g');
  * @throws SyntaxError
  */
 export function parseAsWritten(text: string): unknown {
-  const mend = (found: string) => (found.startsWith('"') ? found : `"${mark}${found}"`);
   // Without this, a number in a wrong place would become a string in it.
   JSON.parse(text);
-  return JSON.parse(text.replace(token, mend));
+  const pieces: string[] = [];
+  let written = 0;
+  token.lastIndex = 0;
+  for (let found = token.exec(text); found; found = token.exec(text)) {
+    const [number] = found;
+    if (number === '"') token.lastIndex = endOfString(text, found.index);
+    else {
+      pieces.push(text.slice(written, found.index), `"${mark}${number}"`);
+      written = token.lastIndex;
+    }
+  }
+  pieces.push(text.slice(written));
+  return JSON.parse(pieces.join(''));
+}
+
+/** @param start where its first quote stands */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text[end - 1 - backslashes] === '\\') backslashes++;
+    if (backslashes % 2 === 0) return end + 1;
+  }
 }
 
 /** Writes JSON with the numbers of values that `parseAsWritten` has made. */

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { describeUnreadable, NoFile } from '../../shared/files/unreadable.js';
 import { type InputName, readInputName } from '../../shared/input-name.js';
 import { isJsonObject } from '../../shared/json-object.js';
 import { shown } from '../../shared/shown.js';
@@ -42,6 +43,9 @@ export interface Inputs {
 /** A longer line fails. No string of JavaScript can hold half a gigabyte, such as a file that is one line. */
 const lineBytesMax = 256 * 1024 ** 2;
 
+/** Within these an id ends. */
+const idBytesMax = 4096;
+
 /** How many of the best classes to answer with. An answer depends on it, so it is part of the digest. */
 type Top = string | undefined;
 
@@ -54,6 +58,11 @@ export async function kindOfInputs(place: string): Promise<InputKind> {
     throw wrong(`Expected a file or a folder at ${place}; got ${codeOf(thrown)}.`);
   });
   if (found.isDirectory()) return 'files';
+  if (!found.isFile()) {
+    throw wrong(
+      `Expected a file or a folder at ${place}; it ${describeUnreadable(new NoFile())}. Its lines are counted before they are sent, so write them to a file.`,
+    );
+  }
   await checkFirstLine(place);
   return 'lines';
 }
@@ -173,7 +182,8 @@ function readInput(line: Buffer): Pick<CommandInput, 'name' | 'body' | 'fault'> 
 /** Reads the id of a line that may be broken. Only as the first key it is certainly the id of the line. */
 function nameIn(line: Buffer): InputName | undefined {
   const first = /^\s*\{\s*"id"\s*:\s*("(?:[^"\\\ufffd]|\\.)*"|-?\d+)\s*,/;
-  const [, id = 'null'] = first.exec(line.toString('utf8').replace(/^\ufeff/, '')) ?? [];
+  const start = line.subarray(0, idBytesMax).toString('utf8');
+  const [, id = 'null'] = first.exec(start.replace(/^\ufeff/, '')) ?? [];
   try {
     return readInputName(JSON.parse(id));
   } catch {

@@ -487,6 +487,11 @@ describe('npm run score', () => {
       'Name another file',
     ],
     ['a device for its answers', () => ['faq-matcher', lines(), '--out', '/dev/null'], '--out'],
+    [
+      'a pipe',
+      () => ['faq-matcher', '/dev/stdin'],
+      'is a pipe, a device or a socket, and no file. Its lines are counted',
+    ],
     ['an option that there is not', () => ['faq-matcher', lines(), '--fast'], 'Usage:'],
     ['a wrong number', () => ['faq-matcher', lines(), '--concurrency', '0'], 'from 1 to 1000'],
     ['a number that is not whole', () => ['faq-matcher', lines(), '--tries', '16.0'], 'got 16.0'],
