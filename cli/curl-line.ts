@@ -5,7 +5,7 @@ import { scoresExampleOf } from '../shared/manifest/example.js';
 import type { Manifest } from '../shared/manifest/manifest.js';
 import { sampleRow } from '../shared/manifest/table.js';
 import type { Model } from '../shared/registry/models.js';
-import { localAddress } from './local-address.js';
+import { localAddress } from './addresses.js';
 
 /** Says how a model that is now in the folder of models is served and asked. */
 export function sayHowToAsk(model: Model, say: (line: string) => void): void {

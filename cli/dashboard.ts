@@ -3,8 +3,11 @@
 import { writeFileSync } from 'node:fs';
 import { type Panel, sections } from '../monitoring/panels.js';
 import { drawDashboard, type Line } from '../monitoring/picture.js';
+import { describeFetchFailure } from '../shared/fetch-failure.js';
+import { toUrl } from './addresses.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
+import { toNumber } from './numbers.js';
 
 const usage =
   'Usage: npm run dashboard -- --out FILE [--prometheus URL] [--minutes N] [--title TEXT]';
@@ -23,6 +26,7 @@ const variables: Readonly<Record<string, string>> = {
 
 interface Answer {
   readonly error?: string;
+  /** Not there if something else than Prometheus has answered. */
   readonly data?: {
     readonly result: {
       readonly metric: Readonly<Record<string, string>>;
@@ -41,19 +45,27 @@ await runCommand(usage, async () => {
     },
   });
   if (options.out === undefined) throw new Error('--out: expected the name of a file; got nothing');
-  const seconds = Number(options.minutes) * 60;
-  if (!(seconds >= 60)) throw new Error(`--minutes: expected 1 or more; got ${options.minutes}`);
+  const seconds = toNumber('minutes', options.minutes, { min: 1 }) * 60;
+  const prometheus = toUrl('prometheus', options.prometheus);
   const to = Math.floor(Date.now() / 1000);
   const span = { from: to - seconds, to };
   const lines = new Map<Panel, readonly Line[]>();
   for (const panel of sections.flatMap((section) => section.panels)) {
-    lines.set(panel, await readPanel(options.prometheus, panel, span));
+    lines.set(panel, await readPanel(prometheus, panel, span));
   }
   writeFileSync(
     options.out,
     drawDashboard(options.title, span, (panel) => lines.get(panel) ?? []),
   );
 });
+
+/** Returns an empty answer if what answers is no JSON. */
+async function ask(url: URL): Promise<Answer> {
+  const response = await fetch(url).catch((thrown: unknown) => {
+    throw new Error(`${url.origin} does not answer: ${describeFetchFailure(thrown)}`);
+  });
+  return (await response.json().catch(() => ({}))) as Answer;
+}
 
 async function readPanel(
   prometheus: string,
@@ -71,9 +83,10 @@ async function readPanel(
       end: String(span.to),
       step: String(step),
     }).toString();
-    const { error, data } = (await (await fetch(url)).json()) as Answer;
+    const { error, data } = await ask(url);
     if (error !== undefined) throw new Error(`${error}: ${expr}`);
-    for (const { metric, values } of data?.result ?? []) {
+    if (!data) throw new Error(`${prometheus}: expected Prometheus; something else answers there`);
+    for (const { metric, values } of data.result) {
       lines.push({
         legend: legend.replace(/\{\{(\w+)\}\}/g, (_, label) => metric[label] ?? ''),
         points: values

@@ -7,10 +7,10 @@ import path from 'node:path';
 import process from 'node:process';
 import { Presets, SingleBar } from 'cli-progress';
 import { problemOf } from '../shared/errors.js';
+import { localAddress } from './addresses.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { misused, wrong } from './faults.js';
-import { localAddress } from './local-address.js';
 import { toNumber } from './numbers.js';
 import {
   type Answers,

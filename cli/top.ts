@@ -10,9 +10,9 @@ import { History } from '../top/history.js';
 import { makePaint, openScreen, type Screen } from '../top/screen.js';
 import { type Reading, readService, type Source } from '../top/service.js';
 import { drawLines, findEvents } from '../top/view.js';
+import { localAddress, toUrl } from './addresses.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
-import { localAddress } from './local-address.js';
 import { toNumber } from './numbers.js';
 
 const usage = `Usage: npm run top -- [--url URL] [--metrics ADDRESS,…] [--every SECONDS] [--once]
@@ -119,14 +119,6 @@ function readArguments() {
       once: { type: 'boolean', default: false },
     },
   });
-}
-
-function toUrl(option: string, given: string): string {
-  const { protocol } = URL.canParse(given) ? new URL(given) : { protocol: '' };
-  if (/^https?:$/.test(protocol)) return given;
-  throw new Error(
-    `--${option}: expected an address such as https://scoreline.example.com; got ${given}`,
-  );
 }
 
 /** Takes `10.0.0.7:8081`, too. */

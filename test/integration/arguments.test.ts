@@ -19,6 +19,7 @@ test.each([
   ['launch', ['api', 'worker'], 'got api worker'],
   // An empty setting is none.
   ['models', ['check', 'nobody'], 'There is no model "nobody". The models here: breast-cancer,'],
+  ['dashboard', ['--out', 'a.svg', '--prometheus', 'b'], '--prometheus: expected an address'],
 ])('%s %j says what it got', async (command, parameters, fault) => {
   const { code, out, err } = await runCommand(command, parameters, { env: { MODELS_DIR: '' } });
   expect([code, out]).toEqual([1, '']);

@@ -1,10 +1,11 @@
 // Runs the queries of the dashboard, and the rules, against a real Prometheus that scrapes a real API and a
 // real worker under load.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sections } from '../../monitoring/panels.js';
+import { runCommand } from '../command.js';
 import {
   openRedis,
   post,
@@ -15,6 +16,7 @@ import {
   waitUntil,
 } from '../harness.js';
 import { isInstalled, needing, type Prometheus, startPrometheus } from '../prometheus.js';
+import { makeFolder } from '../unit/sample-model.js';
 
 const model = 'faq-matcher';
 const panels = sections.flatMap((section) => section.panels);
@@ -98,6 +100,17 @@ describe.skipIf(!isInstalled('prometheus'))(title, () => {
       }
     },
   );
+
+  test('is not drawn of what is no Prometheus', async () => {
+    const file = path.join(makeFolder({}), 'dashboard.svg');
+    const parameters = ['--out', file, '--prometheus', service.url];
+    const { code, err } = await runCommand('dashboard', parameters);
+    expect([code, err]).toEqual([
+      1,
+      `${service.url}: expected Prometheus; something else answers there\n`,
+    ]);
+    expect(existsSync(file)).toBe(false);
+  });
 
   test('shows nothing of another service, nor of other programs', async () => {
     await waitUntil('Prometheus has scraped itself', async () => {
