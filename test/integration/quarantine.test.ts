@@ -12,6 +12,7 @@ import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { makeCells } from '../../worker/quarantine/cells.js';
 import { type Cell, loadLimit, makeQuarantine } from '../../worker/quarantine/quarantine.js';
+import { makeTrial } from '../../worker/quarantine/trial.js';
 import { addCounter, counterName, hangsForever, writeCounter } from '../failures/counter.js';
 import { readModel, waitUntil } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
@@ -253,5 +254,18 @@ describe('a quarantine', () => {
   test('allows five times the worker’s load time, and at least 15 s', () => {
     expect(loadLimit(100)).toBe(15_000);
     expect(loadLimit(20_000)).toBe(100_000);
+  });
+});
+
+test('a trial whose process is killed, as when memory is short, does not blame the model', async () => {
+  const start = () => {
+    const child = real();
+    // By then it has been sent the model.
+    child.once('spawn', () => child.kill('SIGKILL'));
+    return child;
+  };
+  await expect(makeTrial(start)(counterModel())).rejects.toMatchObject({
+    code: 'memory_insufficient',
+    message: expect.stringContaining('ended (SIGKILL)'),
   });
 });

@@ -40,7 +40,7 @@ export class Guard {
 
   /**
    * Loads a model by `open`, after a trial if that may end the process.
-   * @throws ScorelineError `model_file_wrong` if the model ends or hangs its trial; whatever `open` throws
+   * @throws ScorelineError as a `Trial` does; whatever `open` throws
    */
   async load<T>(model: Model, open: () => Promise<T>): Promise<T> {
     if (model.manifest.engine !== 'onnx') return open();

@@ -226,7 +226,15 @@ class Room implements Cell {
 }
 
 /** The process ended while it had work to do. */
-class ProcessEnded extends Error {}
+export class ProcessEnded extends Error {
+  /** Whether somebody killed it: the system does, when memory is short. */
+  readonly isKilled: boolean;
+
+  constructor(code: number | null, signal: string | null) {
+    super(`The process ended (${signal ?? code}).`);
+    this.isKilled = signal === 'SIGKILL';
+  }
+}
 
 /**
  * Waits for the next message of a child.
@@ -240,7 +248,7 @@ export function answerOf(child: ChildProcess): Promise<FromQuarantine> {
     };
     const onMessage = (message: unknown) => settle(() => resolve(message as FromQuarantine));
     const onExit = (code: number | null, signal: string | null) =>
-      settle(() => reject(new ProcessEnded(`The process ended (${signal ?? code}).`)));
+      settle(() => reject(new ProcessEnded(code, signal)));
     const onError = (error: Error) => settle(() => reject(error));
     child.on('message', onMessage).on('exit', onExit).on('error', onError);
   });

@@ -1,19 +1,26 @@
 // A trial: a process of its own loads a model and warms it up, before the worker does. If the model crashes or hangs there,
 // the worker loses nothing.
 
+import type { ChildProcess } from 'node:child_process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import { startCell } from './cells.js';
 import type { ToQuarantine } from './messages.js';
 import { oneByOne } from './one-by-one.js';
-import { answerOf } from './quarantine.js';
+import { answerOf, ProcessEnded } from './quarantine.js';
 
-/** @throws ScorelineError `model_file_wrong` if the model ends or hangs its process */
+/**
+ * @throws ScorelineError `model_file_wrong` if the model ends or hangs its process; `memory_insufficient` if the process is
+ * killed meanwhile, so it is tried again
+ */
 type Trial = (model: Model) => Promise<void>;
 
-/** Makes a `Trial` with one process at a time, as each has a copy of its model. */
-export function makeTrial(): Trial {
-  return oneByOne(tryOut);
+/**
+ * Makes a `Trial` with one process at a time, as each has a copy of its model.
+ * @param start starts a process; replaced in tests
+ */
+export function makeTrial(start = () => startCell('ignore')): Trial {
+  return oneByOne((model) => tryOut(model, start));
 }
 
 /** Returns how many milliseconds the load and the warm-up of a model may take together. */
@@ -22,13 +29,13 @@ export function openLimit({ manifest: { loadMsMax, runMsMax } }: Model): number 
   return loadMsMax + 2 * runMsMax;
 }
 
-async function tryOut(model: Model): Promise<void> {
+async function tryOut(model: Model, start: () => ChildProcess): Promise<void> {
   const limitMs = openLimit(model);
   let limit: NodeJS.Timeout | undefined;
   const lateness = new Promise<never>((_, reject) => {
     limit = setTimeout(() => reject(new Error(`It did not end within ${limitMs} ms.`)), limitMs);
   });
-  const child = startCell('ignore');
+  const child = start();
   // An `error` without a listener would end the worker.
   child.on('error', () => {});
   try {
@@ -38,9 +45,13 @@ async function tryOut(model: Model): Promise<void> {
     // A model that `failed` there is refused by the worker as well, with the code of the error.
     if (message.event === 'lost') throw new Error(`It was lost: ${message.reason}.`);
   } catch (thrown) {
+    const isKilled = thrown instanceof ProcessEnded && thrown.isKilled;
+    const remedy = isKilled
+      ? ' This happens when memory is short: give the worker more, or fewer models.'
+      : '';
     throw new ScorelineError(
-      'model_file_wrong',
-      `${model.name}: expected the model to be loaded and warmed up in a process of its own. ${coerceError(thrown).message}`,
+      isKilled ? 'memory_insufficient' : 'model_file_wrong',
+      `${model.name}: expected the model to be loaded and warmed up in a process of its own. ${coerceError(thrown).message}${remedy}`,
       { cause: thrown },
     );
   } finally {
