@@ -14,6 +14,7 @@ import { listTexts, listTwins, type Members, type MemberText } from '../faq/memb
 import { readFaq } from '../faq/read.js';
 import { nameExpected, namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
+import { packageDirectory } from '../shared/version.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { sayHowToAsk } from './curl-line.js';
@@ -111,6 +112,12 @@ function folderFor({ name, isReplaced }: Wishes): string {
 }
 
 function baseModel(): Model {
+  if (!existsSync(path.join(directory, baseName))) {
+    const own = path.join(packageDirectory(), 'models', baseName);
+    throw wrong(
+      `MODELS_DIR: expected a folder with the model ${baseName}, which compares questions; got ${directory}, which has none. Copy it there: cp -r ${JSON.stringify(own)} ${JSON.stringify(directory)}`,
+    );
+  }
   const [model] = readModels({ directory, names: [baseName], filesNeeded: false });
   return model as Model;
 }

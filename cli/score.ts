@@ -7,6 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { Presets, SingleBar } from 'cli-progress';
 import { problemOf } from '../shared/errors.js';
+import { listed } from '../shared/listed.js';
 import { localAddress } from './addresses.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
@@ -261,8 +262,7 @@ function warnOfLeftOut({ brokenLinks, others }: Inputs): void {
 
 function sayLeftOut(reason: string, names: readonly string[]): void {
   if (names.length === 0) return;
-  const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
-  say(`Left out, because ${reason}: ${names.slice(0, 5).join(', ')}${more}`);
+  say(`Left out, because ${reason}: ${listed(names, 5)}`);
 }
 
 function readOptions() {

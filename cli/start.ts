@@ -7,6 +7,7 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isLoopback } from '../shared/configuration/access.js';
 import { readConfiguration } from '../shared/configuration/configuration.js';
+import { listed } from '../shared/listed.js';
 import { sameSignalMs } from '../shared/process/lifecycle.js';
 import { within } from '../shared/process/within.js';
 import { redactUrl } from '../shared/redis/url.js';
@@ -28,6 +29,8 @@ environment: PORT=9000 WORKERS=2 MODELS=NAME,… npm start. docs/configuration.m
 const root = packageDirectory();
 const restartDelayMs = 1000;
 const killsWithinMs = 1000;
+/** How many models the greeting names. */
+const shownMax = 10;
 const restarting = 'Restarting it.';
 /** In the order of shutdown. The API goes first: it still answers the requests it has accepted. */
 const started = { api: new Set<Child>(), worker: new Set<Child>() };
@@ -80,24 +83,24 @@ async function start(): Promise<void> {
     environment.REDIS_URL = await startPrivateRedis();
     environment.REDIS_PASSWORD = '';
   }
-  const names = [...new Set(models.map((model) => model.name))].join(',');
+  const names = [...new Set(models.map((model) => model.name))];
   // Without names, models that come later are served, too.
-  if (configuration.MODELS) environment.MODELS = names;
+  if (configuration.MODELS) environment.MODELS = names.join(',');
 
   const startedAt = performance.now();
-  say(`  models  loading and warming up ${names} …`);
+  say(`  models  loading and warming up ${listed(names, shownMax)} …`);
   const workers = Array.from({ length: workerCount }, () => superviseWorker(environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
   const reports = await reportsOf(workers);
   const loading = new Set(reports.flatMap((each) => each.loading));
   const served = new Set(reports.flatMap((each) => [...each.models, ...each.loading]));
-  for (const name of new Set(models.map((model) => model.name))) {
+  for (const name of names) {
     if (workers.length > 0 && !served.has(name))
       complain(`  left out: ${name}: no worker can load it; the log above says why`);
   }
   const report = await api?.ready;
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  const late = [...loading].join(', ');
+  const late = listed([...loading], shownMax);
   say(`  models  warm after ${seconds} s${late && `; still loading: ${late}`}`);
 
   const address = `http://${reachable(String(report?.address))}:${report?.port}`;
@@ -112,8 +115,8 @@ async function start(): Promise<void> {
     models.findIndex((each) => each.name === name) === at;
   const isLate = ({ name }: Model) => Number(loading.has(name));
   const asked = models.filter(isLatest).filter(({ name }) => served.has(name));
-  for (const model of asked.toSorted((one, other) => isLate(one) - isLate(other)))
-    say(`${curlLine(address, model)}${credential}\n`);
+  const ordered = asked.toSorted((one, other) => isLate(one) - isLate(other));
+  for (const model of ordered.slice(0, shownMax)) say(`${curlLine(address, model)}${credential}\n`);
   say('Press Ctrl-C to stop everything.');
 }
 

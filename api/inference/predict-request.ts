@@ -5,6 +5,7 @@
 import { ScorelineError } from '../../shared/errors.js';
 import { longNumber, parseExactly } from '../../shared/exact-json.js';
 import { isJsonObject } from '../../shared/json-object.js';
+import { listed } from '../../shared/listed.js';
 import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
@@ -104,7 +105,7 @@ function byName(value: unknown, { inputs }: Network, place: string): Columns {
           .join(', ')
       : shown(value);
   throw tensorInvalid(
-    `an object with a value for each of ${inputs.slice(0, 5).map(showValue).join(', ')}${inputs.length > 5 ? ` and ${inputs.length - 5} more` : ''} as ${place}`,
+    `an object with a value for each of ${listed(inputs.map(showValue), 5)} as ${place}`,
     got,
   );
 }

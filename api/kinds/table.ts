@@ -4,6 +4,7 @@
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { isJsonObject } from '../../shared/json-object.js';
+import { listed } from '../../shared/listed.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import {
   type Block,
@@ -220,7 +221,8 @@ function severalRows({ length }: readonly unknown[]): ScorelineError {
 }
 
 function listNames(named: readonly { readonly name: string }[]): string {
-  const names = named.slice(0, namesMax).map(({ name }) => showName(name));
-  const more = named.length - names.length;
-  return names.join(', ') + (more > 0 ? ` and ${more} more` : '');
+  return listed(
+    named.map(({ name }) => showName(name)),
+    namesMax,
+  );
 }

@@ -1,6 +1,7 @@
 // Guesses the manifest of an ONNX file by the inputs and outputs of its network. Flags say what it cannot know, and each
 // guess has its reason.
 
+import { listed } from '../../shared/listed.js';
 import { isFloats, isOpen, showName } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/network/tokens.js';
 import type { TensorValue, Values } from '../../worker/engine/engine.js';
@@ -486,9 +487,7 @@ function show({ name, type, datatype, shape }: TensorValue): string {
 
 /** Shows some of many values. */
 function listOf(values: readonly TensorValue[]): string {
-  const more = values.length - shownMax;
-  const list = values.slice(0, shownMax).map(show).join(', ');
-  return more > 0 ? `${list} and ${more} more` : list;
+  return listed(values.map(show), shownMax);
 }
 
 /** A file may name its values as it likes, also with line breaks and the codes of a terminal. */

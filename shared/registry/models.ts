@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import { ScorelineError } from '../errors.js';
+import { listed } from '../listed.js';
 import { agreedSettings } from '../manifest/agreed-settings.js';
 import {
   type FolderNames,
@@ -22,6 +23,8 @@ import { compareVersions } from './version-order.js';
 
 /** How much of a name that a client sent is quoted. Valid names are shorter. */
 const quotedCharactersMax = 100;
+/** How many models or versions an error names. */
+const namesMax = 20;
 
 export interface Model extends Located {
   readonly name: string;
@@ -233,7 +236,10 @@ export function findModel<M extends { name: string; version: string }>(
   );
   if (model) return model;
   if (versions.length > 0) {
-    const known = versions.map((candidate) => candidate.version).join(', ');
+    const known = listed(
+      versions.map((candidate) => candidate.version),
+      namesMax,
+    );
     throw new ScorelineError(
       'model_not_found',
       `There is no version ${shown(version, quotedCharactersMax)} of ${name}. The versions here: ${known}.`,
@@ -247,7 +253,9 @@ export function findModel<M extends { name: string; version: string }>(
 
 function noModel(name: string, here: readonly string[]): ScorelineError {
   const models =
-    here.length > 0 ? `The models here: ${[...new Set(here)].join(', ')}.` : 'No models are here.';
+    here.length > 0
+      ? `The models here: ${listed([...new Set(here)], namesMax)}.`
+      : 'No models are here.';
   return new ScorelineError(
     'model_not_found',
     `There is no model ${shown(name, quotedCharactersMax)}. ${models}`,

@@ -677,6 +677,7 @@ time.sleep(3600)`);
       'was killed (SIGKILL)',
     ],
     ['asks to end', 'raise SystemExit(0)', 'SystemExit'],
+    ['lacks a package', 'import nobody', "'nobody'. Name its package in the requirements"],
     [
       'leaves another process behind',
       'import os, subprocess; subprocess.Popen(["sleep", "3600"]); os._exit(7)',

@@ -173,6 +173,14 @@ describe('a model that cannot be served', () => {
     expect(error.message).toBe('There is no model "x". The models here: a, b, c.');
   });
 
+  test('is refused with some of many names', () => {
+    const models = Array.from({ length: 2000 }, (_, at) => ({ name: `m${at}`, version: '1' }));
+    const { message } = errorOf(() => findModel(models, 'x'));
+    expect(message).toMatch(
+      /^There is no model "x"\. The models here: m0, .*, m19 and 1980 more\.$/,
+    );
+  });
+
   test('is refused with the path of its missing file and the command that gets it', () => {
     const directory = makeModels();
     const error = errorOf(() => readModels({ directory, names: ['a', 'c'], filesNeeded: true }));

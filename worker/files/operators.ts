@@ -1,6 +1,7 @@
 // Which operators a model may use: those that ONNX Runtime brings along. Any other is code from elsewhere, which
 // a worker never loads.
 
+import { listed } from '../../shared/listed.js';
 import { shown } from '../../shared/shown.js';
 import type { Operator } from './onnx-file.js';
 
@@ -22,9 +23,7 @@ const compiled = 'EPContext';
 export function findOperatorFault(operators: readonly Operator[]): string | undefined {
   const custom = operators.filter(({ domain }) => !ownDomains.has(domain));
   if (custom.length > 0) {
-    const names = custom.slice(0, 3).map(show).join(', ');
-    const more = custom.length > 3 ? ` and ${custom.length - 3} more` : '';
-    return `expected operators of ONNX and ONNX Runtime only; got the custom ${custom.length === 1 ? 'operator' : 'operators'} ${names}${more}. Workers load no code for custom operators. Export the model without them, or with their definition as a function of the model.`;
+    return `expected operators of ONNX and ONNX Runtime only; got the custom ${custom.length === 1 ? 'operator' : 'operators'} ${listed(custom.map(show), 3)}. Workers load no code for custom operators. Export the model without them, or with their definition as a function of the model.`;
   }
   if (operators.some(({ domain, name }) => domain === 'com.microsoft' && name === compiled)) {
     return `expected a network; got one that is compiled for a device (${compiled}). Workers run no compiled programs. Export the model without compiling it.`;

@@ -1,6 +1,7 @@
 // What a run of `optimize` says: its figures, as a table or as JSON, and what to do with the new version.
 
 import path from 'node:path';
+import { listed } from '../../../shared/listed.js';
 import type { Model } from '../../../shared/registry/models.js';
 import type { ModelInput } from '../inputs.js';
 import type { Speed } from '../speed.js';
@@ -78,8 +79,7 @@ export function show(
   for (const { method, comparison } of measured) {
     const names = comparison?.differing ?? [];
     if (names.length === 0) continue;
-    const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
-    say(`${method} answers otherwise: ${names.slice(0, 5).join(', ')}${more}`);
+    say(`${method} answers otherwise: ${listed(names, 5)}`);
   }
   for (const { method, fault } of failed) say(`${method}: not made. ${fault}`);
 }

@@ -236,8 +236,11 @@ function killed(file: string): ScorelineError {
 }
 
 function unloadable(file: string, reason: string): ScorelineError {
+  const remedy = reason.startsWith('ModuleNotFoundError')
+    ? '. Name its package in the requirements, or put the module beside the program'
+    : '';
   return new ScorelineError(
     'model_file_wrong',
-    `${file}: expected a program that can be loaded. It says: ${reason}`,
+    `${file}: expected a program that can be loaded. It says: ${reason}${remedy}`,
   );
 }
