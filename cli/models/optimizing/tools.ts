@@ -8,6 +8,7 @@ import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import type { Tensor } from '../../../shared/tensors/tensors.js';
 import { packageDirectory } from '../../../shared/version.js';
+import { killGroup } from '../../../worker/engine/python/group.js';
 import { wrong } from '../../faults.js';
 
 export const methods = ['graph', 'fp16', 'int8-dynamic', 'int8'] as const;
@@ -56,8 +57,11 @@ export async function transform(
       ...['--ranges', how, ...(reduceRange ? ['--reduce-range'] : [])],
       ...(keep.length > 0 ? ['--keep', ...keep] : []),
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    // A group of its own: pip and the tools end with this command.
+    { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
   );
+  const end = () => killGroup(tool);
+  process.once('exit', end);
   // The first run says that it installs packages, which takes a minute.
   tool.stderr.once('data', (bytes: Buffer) => {
     if (/^Installing/.test(String(bytes))) process.stderr.write(bytes);
@@ -67,6 +71,7 @@ export async function transform(
     text(tool.stdout),
     text(tool.stderr),
   ]);
+  process.off('exit', end);
   const line = output.trim().split('\n').at(-1) ?? '';
   if (line.startsWith('{')) return JSON.parse(line);
   // python.js ends with it when a signal has ended Python.
