@@ -20,7 +20,12 @@ function templateOf({ templates }: Cluster, name: string) {
 }
 
 /** What Secrets hold that has a form. */
-const secrets: Readonly<Record<string, string>> = { WEBHOOK_SECRETS: receiverSecret };
+const secrets: Readonly<Record<string, string>> = {
+  WEBHOOK_SECRETS: receiverSecret,
+  APPLICATIONINSIGHTS_CONNECTION_STRING:
+    'InstrumentationKey=00000000-0000-4000-8000-000000000001;IngestionEndpoint=https://example.com',
+  OTEL_EXPORTER_OTLP_HEADERS: 'api-key=secret',
+};
 
 /** The environment of a container, with something in place of each secret. */
 function environmentOf(cluster: Cluster, name: string): Record<string, string> {
