@@ -228,7 +228,7 @@ test.skipIf(!isInstalled('prometheus'))(
     const prometheus = await startPrometheus(Object.values(ports));
     const isOne = async (text: string) => (await prometheus.query(text))[0]?.value[1] === '1';
     try {
-      await waitUntil('both are scraped', () => isOne('sum(up) == bool 2'));
+      await waitUntil('both are scraped', () => isOne('sum(up{job="scoreline"}) == bool 2'));
       await waitUntil('it has the items', () => isOne('sum(scoreline_items_total) > bool 0'));
       await waitUntil('it has the age', () =>
         isOne('scoreline_oldest_request_age_seconds < bool 1'),
