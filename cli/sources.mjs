@@ -4,27 +4,40 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** What no build reads. A new model, or other values of a cluster, wait for no compiler. */
-const others = new Set(['node_modules', 'dist', 'data', 'coverage', 'generated']);
-const isOther = (file) =>
-  others.has(path.basename(file)) || file === 'models' || /\.ya?ml$/.test(file);
+/** What no build reads: other values of a cluster, what was generated, and what Python leaves beside a script. */
+const isOther = (name) => /^\.|^(generated|__pycache__)$|\.(ya?ml|pyc?)$/.test(name);
 
-/** Describes all files of a project that a build may read, by their sizes and times of change. */
+/**
+ * Describes all files of a project that a build may read, by their sizes and times of change: those in the folders that
+ * are compiled, the documents, and in the root what is Markdown or describes the project. What else people put beside
+ * them, such as a model, its inputs or an environment, waits for no compiler.
+ */
 export function describeSources(root) {
   const hash = createHash('sha256');
-  const add = (folder) => {
+  const addFile = (file) => {
+    const { size, mtimeMs } = statSync(file);
+    hash.update(`${path.relative(root, file)}\0${size}\0${mtimeMs}\n`);
+  };
+  const addFolder = (folder) => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (isOther(entry.name)) continue;
       const file = path.join(folder, entry.name);
-      if (entry.name.startsWith('.') || isOther(path.relative(root, file))) continue;
-      if (entry.isDirectory()) add(file);
-      else if (entry.isFile()) {
-        const { size, mtimeMs } = statSync(file);
-        hash.update(`${path.relative(root, file)}\0${size}\0${mtimeMs}\n`);
-      }
+      if (entry.isDirectory()) addFolder(file);
+      else if (entry.isFile()) addFile(file);
     }
   };
-  add(root);
+  for (const name of readdirSync(root)) {
+    if (/^(package|tsconfig).*\.json$|\.md$/.test(name)) addFile(path.join(root, name));
+  }
+  for (const name of [...compiledIn(root), 'docs']) {
+    if (existsSync(path.join(root, name))) addFolder(path.join(root, name));
+  }
   return hash.digest('hex');
+}
+
+function compiledIn(root) {
+  const file = path.join(root, 'tsconfig.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).include : [];
 }
 
 /** Returns whether dist/ is whole, and was built from these. */

@@ -1,7 +1,7 @@
 // Joins what a process loads at its start into few files, in a folder for each build below dist/bundle. Node takes more
 // than twice as long for the hundreds of files of Scoreline and its packages.
 
-import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
@@ -55,25 +55,34 @@ function placeInBundle(file: string): string {
   return known ? `./${known[0]}.js` : path.relative(target, file);
 }
 
-const part = `${target}.part-${process.pid}`;
-await build({
-  input: Object.fromEntries(
-    Object.entries(bundles).map(([name, entry]) => [name, path.join(dist, entry)]),
-  ),
-  platform: 'node',
-  plugins: [leaveApart, nameFromBundle],
-  output: {
-    dir: part,
-    format: 'esm',
-    entryFileNames: '[name].js',
-    chunkFileNames: '[name]-[hash].js',
-  },
-});
-rmSync(target, { recursive: true, force: true });
-renameSync(part, target);
-// A process that is running may still load what it has not needed yet.
+// What is there is whole, and the program of processes that run.
+if (!existsSync(target)) await join();
 const [, ...old] = foldersIn(path.dirname(target)).filter((folder) => folder !== target);
 for (const folder of old) rmSync(folder, { recursive: true });
+
+async function join(): Promise<void> {
+  const part = `${target}.part-${process.pid}`;
+  await build({
+    input: Object.fromEntries(
+      Object.entries(bundles).map(([name, entry]) => [name, path.join(dist, entry)]),
+    ),
+    platform: 'node',
+    plugins: [leaveApart, nameFromBundle],
+    output: {
+      dir: part,
+      format: 'esm',
+      entryFileNames: '[name].js',
+      chunkFileNames: '[name]-[hash].js',
+    },
+  });
+  try {
+    renameSync(part, target);
+  } catch (thrown) {
+    rmSync(part, { recursive: true });
+    // Another build may have been faster.
+    if (!existsSync(target)) throw thrown;
+  }
+}
 
 /** Lists folders, the latest first. */
 function foldersIn(folder: string): string[] {

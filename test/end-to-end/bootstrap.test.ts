@@ -1,8 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect, test } from 'vitest';
+import { bundleOf } from '../../shared/process/programs.js';
 import { root } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -21,6 +30,7 @@ function makeProject() {
   const dependencies = { typescript: 'file:compiler' };
   const manifest = { name: 'small', version: '1.0.0', type: 'module', dependencies };
   write('package.json', manifest);
+  write('tsconfig.json', { include: ['cli', 'k8s'] });
   write('compiler/package.json', { name: 'typescript', version: '1.0.0' });
   write('compiler/bin/tsc', '');
   for (const name of ['hello', 'build/docs', 'build/page', 'build/bundle']) {
@@ -85,7 +95,8 @@ test('a start builds only what has changed since the last whole build', () => {
   compiler();
   expect(runsOfCompiler()).toEqual([0, 2]);
   expect(runsOfCompiler()).toEqual([0, 0]);
-  for (const own of ['models/mine/labels.txt', 'k8s/values.yaml', 'k8s/generated/file.json']) {
+  const generated = ['k8s/generated/file.json', 'cli/__pycache__/script.cpython-311.pyc'];
+  for (const own of ['models/mine/labels.txt', 'mine.jsonl', 'k8s/values.yaml', ...generated]) {
     write(own, 'one');
     expect(runsOfCompiler()).toEqual([0, 0]);
   }
@@ -105,6 +116,12 @@ test('a start builds only what has changed since the last whole build', () => {
   expect(runsOfCompiler()).toEqual([1, 1]);
   compiler();
   expect(runsOfCompiler()).toEqual([0, 2]);
+});
+
+test('a build leaves the bundles alone that running processes have', () => {
+  const { ino } = statSync(bundleOf(root));
+  const { status } = spawnSync(process.execPath, [path.join(root, 'dist/cli/build/bundle.js')]);
+  expect([status, statSync(bundleOf(root)).ino]).toEqual([0, ino]);
 });
 
 test('a lock file with other packages is followed, and a missing network is named', () => {

@@ -143,7 +143,8 @@ describe('a Redis that jobs fill while there is no worker', () => {
     const redis = await openRedis();
     onTestFinished(() => redis.close());
     const used = Number(/used_memory:(\d+)/.exec(await redis.client.info('memory'))?.[1]);
-    await redis.client.config('SET', 'maxmemory', String(used + 20_000_000));
+    // The last fifth takes a client longer to fill than the API takes to look again.
+    await redis.client.config('SET', 'maxmemory', String(used + 50_000_000));
     const environment = serviceEnvironment({ redisUrl: redis.url, models: faqName });
     const start = async (role: 'api' | 'worker') => {
       const child = startProcess(role, environment, []);
@@ -161,12 +162,9 @@ describe('a Redis that jobs fill while there is no worker', () => {
       if (answer.status === 202) accepted++;
       return fill();
     };
-    for (const { status, body } of await Promise.all([fill(), fill()])) {
-      expect({ status, code: body.code }).toEqual({ status: 429, code: 'overloaded' });
-      expect(body.detail).toMatch(
-        /^Expected at most 80 % of Redis' memory to be used; \d\d % are\./,
-      );
-    }
+    const { status: last, body } = await fill();
+    expect({ last, code: body.code }).toEqual({ last: 429, code: 'overloaded' });
+    expect(body.detail).toMatch(/^Expected at most 80 % of Redis' memory to be used; \d\d % are\./);
     expect(accepted).toBeGreaterThan(500);
 
     await start('worker');
