@@ -73,6 +73,17 @@ describe('X-Request-Id', () => {
   });
 });
 
+test('without AUTH, a page whose name leads here reads nothing', async () => {
+  const { connect } = await openScene();
+  for (const path of [score, '/v2/models/text/infer']) {
+    const page = await connect();
+    page.post(path, { Host: 'rebind.example.com:8080', 'Content-Length': 0 });
+    const { status, body } = await page.response();
+    expect([path, status, body.code]).toEqual([path, 403, 'scope_missing']);
+    expect(JSON.stringify(body)).toContain('AUTH is not set');
+  }
+});
+
 test('a request with too many header fields is refused', async () => {
   const { connect } = await openScene();
   const client = await connect();

@@ -1,7 +1,7 @@
-// Which requests count as this machine's own.
+// Which requests count as this machine's own, and which names of it are believed while everyone gets in.
 
 import { describe, expect, test } from 'vitest';
-import { isLocal } from '../../api/http/gate/same-origin.js';
+import { isLocal, requirePrivateHost } from '../../api/http/gate/same-origin.js';
 
 describe('a request', () => {
   test.each(['127.0.0.1', 'localhost:8080', '[::1]:8080'])('to %s is local', (host) => {
@@ -22,5 +22,31 @@ describe('a request', () => {
     ['via', ''],
   ])('that a proxy passed on is not, as %s: %s says', (name, value) => {
     expect(isLocal({ headers: { host: '127.0.0.1', [name]: value } })).toBe(false);
+  });
+});
+
+describe('without AUTH, a request', () => {
+  test.each([
+    ...[
+      '127.0.0.1',
+      '127.0.0.1:8080',
+      '[::1]:8080',
+      '10.0.0.7:8080',
+      'localhost',
+      'LOCALHOST:8080',
+    ],
+    ...['scoreline.localhost', 'host.docker.internal:8080', 'laptop.local', 'redis', 'api.test.'],
+    undefined,
+  ])('to %s gets in', (host) => {
+    expect(() => requirePrivateHost({ headers: { host } })).not.toThrow();
+  });
+
+  test.each([
+    ...['rebind.example.com', 'rebind.example.com:8080', 'example.com.', '127.0.0.1.example.com'],
+    ...['localhost.example.com', 'test.example', '1.2.3.4.5', 'me@example.com'],
+  ])('to %s does not, since others may own that name', (host) => {
+    expect(() => requirePrivateHost({ headers: { host } })).toThrow(
+      expect.objectContaining({ code: 'scope_missing', message: expect.stringContaining(host) }),
+    );
   });
 });

@@ -1,5 +1,5 @@
-// What a request must pass before anybody asks who sends it: rules of HTTP, the count of its fields, plain
-// HTTP, and the preflights of browsers, which carry no key.
+// What a request must pass before anybody asks who sends it: rules of HTTP, the count of its fields, the host it
+// names, plain HTTP, and the preflights of browsers, which carry no key.
 
 import type { ServerResponse } from 'node:http';
 import cors from 'cors';
@@ -10,20 +10,22 @@ import { shown } from '../../../shared/shown.js';
 import { wantsPage } from '../answers/wants-page.js';
 import { openPaths, pathOf } from '../paths.js';
 import type { GatedRequest } from './gated-request.js';
+import { requirePrivateHost } from './same-origin.js';
 
 const fieldsMax = 100;
 const preflightSecondsMax = 600;
 
 /**
  * Returns whether the request may go on. If not, it has been answered.
- * @throws ScorelineError `request_invalid`, `https_required`
+ * @throws ScorelineError `request_invalid`, `scope_missing`, `https_required`
  */
 type Entrance = (request: GatedRequest, response: ServerResponse) => boolean;
 
 export function makeEntrance({
+  AUTH,
   CORS_ORIGINS,
   HTTPS_ONLY,
-}: Pick<Configurations['api'], 'CORS_ORIGINS' | 'HTTPS_ONLY'>): Entrance {
+}: Pick<Configurations['api'], 'AUTH' | 'CORS_ORIGINS' | 'HTTPS_ONLY'>): Entrance {
   const crossOrigin = cors({
     origin: [...CORS_ORIGINS],
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
@@ -43,6 +45,7 @@ export function makeEntrance({
     requireOneOf(request.rawHeaders, 'host');
     requireOneOf(request.rawHeaders, 'authorization');
     if (expect !== undefined && !/^100-continue$/i.test(expect)) throw otherExpectation(expect);
+    if (AUTH === undefined && !openPaths.has(pathOf(request))) requirePrivateHost(request);
     if (HTTPS_ONLY && !mayComePlainly(request)) return redirect(request, response);
     if (CORS_ORIGINS.length === 0 || request.headers.origin === undefined) return true;
     let goesOn = false;
