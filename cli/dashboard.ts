@@ -8,6 +8,7 @@ import { toUrl } from './addresses.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { toNumber } from './numbers.js';
+import { requireWritableFile } from './writable.js';
 
 const usage =
   'Usage: npm run dashboard -- --out FILE [--prometheus URL] [--minutes N] [--title TEXT]';
@@ -45,6 +46,7 @@ await runCommand(usage, async () => {
     },
   });
   if (options.out === undefined) throw new Error('--out: expected the name of a file; got nothing');
+  requireWritableFile('--out', options.out);
   const seconds = toNumber('minutes', options.minutes, { min: 1 }) * 60;
   const prometheus = toUrl('prometheus', options.prometheus);
   const to = Math.floor(Date.now() / 1000);

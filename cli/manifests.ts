@@ -12,7 +12,7 @@ import { readTextIfAny } from '../shared/files/text-file.js';
 import { packageDirectory } from '../shared/version.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
-import { makeWritable } from './writable-folder.js';
+import { makeWritable } from './writable.js';
 
 const root = packageDirectory();
 

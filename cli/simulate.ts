@@ -13,6 +13,7 @@ import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { toNumber } from './numbers.js';
 import { readNames } from './seeded/run.js';
+import { requireWritableFile } from './writable.js';
 
 const usage = `Usage: npm run simulate -- [--values FILE] [--scenarios NAME,NAME,…] [--items-per-worker N,N,…]
                            [--cool-down-seconds N,N,…] [--seed N] [--plot FILE]`;
@@ -42,6 +43,7 @@ function readOptions() {
       plot: { type: 'string' },
     },
   });
+  if (options.plot !== undefined) requireWritableFile('--plot', options.plot);
   const read = readSimulationValues(options.values);
   const values =
     options.seed === undefined ? read : { ...read, seed: toNumber('seed', options.seed, seeds) };

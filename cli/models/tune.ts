@@ -13,12 +13,12 @@ import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
 import { Presets, SingleBar } from 'cli-progress';
 import { describeMachine } from '../../bench/report.js';
-import { coerceError } from '../../shared/errors.js';
 import { countProcessors } from '../../shared/process/processors.js';
 import type { Model } from '../../shared/registry/models.js';
 import { wrong } from '../faults.js';
 import { toNumber, toNumbers } from '../numbers.js';
 import { withFolder } from '../temporary.js';
+import { requireWritableFile } from '../writable.js';
 import { editManifest, makeTrial, manifestFile, modelIn } from './copy.js';
 import { type Level, showLevel, startLoaded } from './load.js';
 import { readOptions } from './options.js';
@@ -54,6 +54,7 @@ export async function tuneModel(
 ): Promise<void> {
   const { name, wishes } = readWishes(parameters);
   const model = modelIn(directory, name, wishes.version);
+  if (wishes.plot !== undefined) requireWritableFile('--plot', wishes.plot);
   const bar = startBar(name);
   let cells: Cell[];
   let proposal: Proposal;
@@ -233,13 +234,7 @@ function plot(
   { cells, proposal, goalMs }: { cells: readonly Cell[]; proposal: Proposal; goalMs: number },
 ): void {
   const longestMs = Math.max(0, (goalMs - 5) / 2);
-  try {
-    writeFileSync(file, drawTuning(name, cells, { longestMs, chosen: proposal.choice.cell }));
-  } catch (thrown) {
-    throw wrong(
-      `--plot: expected a file that can be written; got ${file}: ${coerceError(thrown).message}`,
-    );
-  }
+  writeFileSync(file, drawTuning(name, cells, { longestMs, chosen: proposal.choice.cell }));
 }
 
 const barWidth = 24;

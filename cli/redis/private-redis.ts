@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { ScorelineError } from '../../shared/errors.js';
 import { wrong } from '../faults.js';
-import { makeWritable, unwritable } from '../writable-folder.js';
+import { makeWritable, unwritable } from '../writable.js';
 import { findFreePort } from './redis.js';
 
 /** The pauses before the starts that follow each other. The last one repeats. */

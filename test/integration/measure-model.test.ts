@@ -143,6 +143,14 @@ test('a goal that nothing keeps writes nothing', async () => {
   expect(readdirSync(temporary)).toEqual([]);
 });
 
+test('tune measures nothing if its plot could not be written', async () => {
+  const directory = makeModels();
+  const svg = path.join(directory, 'nowhere/plot.svg');
+  await expect(
+    run(directory, tuneModel, 'breast-cancer', '--p99', '100', '--plot', svg),
+  ).rejects.toThrow(`--plot: expected a file that can be written to; got ${svg} (ENOENT)`);
+});
+
 describe('a wrong command is refused with what was expected', () => {
   test.each<[typeof benchModel, string[], string]>([
     [benchModel, [], 'Expected the name of a model; got none.'],

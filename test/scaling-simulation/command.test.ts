@@ -54,6 +54,10 @@ test.each([
   [['--seed=-1'], /--seed: expected a whole number, 0 or more; got -1/],
   [['--values', 'mine.yaml'], /the option '--values' once; got it several times\n\nUsage: /],
   [['--prices', '5'], /--prices/],
+  [
+    ['--plot', 'a/b.svg'],
+    /--plot: expected a file that can be written to; got a\/b\.svg \(ENOENT\)/,
+  ],
 ])('says what was expected of %j', (options, expected) => {
   const folder = makeFolder({ 'mine.yaml': goodValues });
   const { status, stdout, stderr } = run(folder, '--values', 'mine.yaml', ...options);
