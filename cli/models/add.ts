@@ -27,7 +27,7 @@ import { loadScorer } from '../../worker/batch/scorer.js';
 import type { Engine, TensorValue, Values } from '../../worker/engine/engine.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';
-import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
+import { readOnnxManifest, readOnnxProducer } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { findNeedsFault } from '../../worker/files/verification.js';
 import { parseArguments } from '../arguments.js';
@@ -291,7 +291,8 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     const hasLabels = wishes.labels !== undefined;
     const hasMaps = operators.some((operator) => operator.name === 'ZipMap');
     const told = readTold(onnx);
-    const hints = { wanted, companions, settings, columns, hasLabels, hasMaps, told };
+    const producer = readOnnxProducer(onnx);
+    const hints = { wanted, companions, settings, columns, hasLabels, hasMaps, producer, told };
     const guessed = guess(engine, hints);
     if ('fault' in guessed) throw wrongFile(guessed.fault);
     checkFlags(wishes, guessed);

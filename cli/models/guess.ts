@@ -56,6 +56,8 @@ export interface Hints {
   readonly settings: Settings;
   /** Whether the network puts its scores into maps, as skl2onnx does by default. */
   readonly hasMaps: boolean;
+  /** The program that has written the ONNX file, as the file says. */
+  readonly producer: string | undefined;
   /** Whether the user gave labels. */
   readonly hasLabels: boolean;
   /** The names of the columns, which the user gave. */
@@ -77,10 +79,16 @@ export function guess(given: Values, hints: Hints): Guess | Fault {
     hints.told && (wanted ?? hints.told.input.kind) === hints.told.input.kind
       ? hints.told
       : undefined;
+  if (hints.producer === 'CatBoost' && wanted !== 'tensors') {
+    return {
+      fault:
+        'expected the .cbm file of a model of CatBoost, since the ONNX file that CatBoost writes can answer otherwise than the model: with raw scores for Poisson and Tweedie, and with the places of classes instead of their names. Write it with model.save_model("model.cbm") and add it with --export, or serve the outputs of the ONNX file as they are: --kind tensors',
+    };
+  }
   if (hints.hasMaps && wanted !== 'tensors') {
     return {
       fault:
-        'expected scores in a matrix; the operator ZipMap makes maps of them. Export the network with options={"zipmap": False}, add the .cbm file of a model of CatBoost, or serve its other outputs: --kind tensors',
+        'expected scores in a matrix; the operator ZipMap makes maps of them. Export the network with options={"zipmap": False}, or serve its other outputs: --kind tensors',
     };
   }
   if (fault !== undefined) return { fault };

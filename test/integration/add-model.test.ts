@@ -527,6 +527,17 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test("refuses CatBoost's own ONNX, whose answers can be other ones, unless they are wanted", async () => {
+    const network = Buffer.concat([matrix(float), field(2, 'CatBoost')]);
+    const folder = makeFolder({ 'models/.keep': '', 'm.onnx': network });
+    for (const flags of [[], ['--columns', 'a,b'], ['--kind', 'table', '--columns', 'a,b']]) {
+      const refused = await addIn(folder, ['m.onnx', ...flags]);
+      expectRefusal(refused, 'expected the .cbm file of a model of CatBoost');
+    }
+    const { code } = await addIn(folder, ['m.onnx', '--kind', 'tensors']);
+    expect(code).toBe(0);
+  });
+
   test('serves bytes of pictures as they are, in half precision too, and lets --set decide', async () => {
     const pictures = (datatype: number) =>
       onnxModel({

@@ -1,12 +1,12 @@
 // What an ONNX file says of its model beside the network. Its labels are in the metadata, as exporters of picture
 // networks write them, or in a classifier's operator, as skl2onnx writes them. Our exporters also write sections of
-// the manifest.
+// the manifest. Most exporters write their own name.
 
 import { ProtocolBuffer, type Span, UnreadableBuffer } from './protocol-buffer.js';
 
 /** The numbers of fields in onnx.proto. */
 const fields = {
-  model: { graph: 7, metadata: 14 },
+  model: { producer: 2, graph: 7, metadata: 14 },
   graph: { node: 1 },
   node: { attribute: 5 },
   attribute: { name: 1, strings: 9 },
@@ -28,6 +28,14 @@ export function readOnnxLabels(file: string): string[] | undefined {
 /** Returns the text of the sections of a manifest, in JSON, or undefined if the file has none. */
 export function readOnnxManifest(file: string): string | undefined {
   return read(file, (buffer) => readMetadata(buffer, manifestKey));
+}
+
+/** Returns the name of the program that has written the file, or undefined if it does not say. */
+export function readOnnxProducer(file: string): string | undefined {
+  return read(file, (buffer) => {
+    const [producer] = inner(buffer, buffer.span, fields.model.producer);
+    return producer && buffer.text(producer);
+  });
 }
 
 function read<Found>(
