@@ -15,7 +15,7 @@ from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from categories import can_be_named, describe_column
-from program import OTHERWISE, fail, note, parse_arguments, run_exporter
+from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
 from trees import ROWS, TOWARDS_ZERO, finish
 
 OPSET = 15
@@ -59,7 +59,7 @@ def convert(booster):
     try:
         return convert_lightgbm(booster, initial_types=inputs, zipmap=False, target_opset=OPSET)
     except Exception as error:  # the converter has several classes of errors
-        fail(f"expected a model that onnxmltools can export; {type(error).__name__}: {error}")
+        fail(f"expected a model that onnxmltools can export; {reason(error)}. {OTHERWISE}")
 
 
 def infos_of(booster):

@@ -40,7 +40,7 @@ from sklearn.svm import SVC, LinearSVC, NuSVC
 from categories import GAP
 from comparison import compare, difference, rows_of
 from onnx_file import infer, run, save
-from program import OTHERWISE, fail, note, parse_arguments, run_exporter
+from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import is_gap, replace_converters
 from scikit_inputs import Table, Texts, describe_inputs
@@ -111,7 +111,7 @@ def load(file):
             f"Export it with the Python of its training: --python PATH. {OTHERWISE}"
         )
     except Exception as error:  # a pickle can raise anything
-        fail(f"expected a pickle of a scikit-learn model; {file} cannot be read: {type(error).__name__}: {error}")
+        fail(f"expected a pickle of a scikit-learn model; {file} cannot be read: {reason(error)}")
     if any("older version of XGBoost" in str(each.message) for each in warned):
         fail(
             f"expected a pickle of XGBoost {sys.modules['xgboost'].__version__}; {file} was written by an older one. "

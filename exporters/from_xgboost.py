@@ -14,7 +14,7 @@ from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from categories import can_be_named, describe_column
-from program import OTHERWISE, fail, note, parse_arguments, run_exporter
+from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
 from trees import DOWN, ROWS, finish
 
 OPSET = 15
@@ -87,13 +87,14 @@ def numbered(booster):
 
 
 def convert(booster, count, objective):
-    # The converter takes no names but its own, f0 and so on, and no splits of Booleans, which are written without a number.
-    types = [{"i": "int"}.get(each, each) for each in booster.feature_types or []] or None
+    # The converter takes no names but its own, f0 and so on. XGBoost writes splits of whole numbers for it as whole numbers of
+    # 32 bits, and those of Booleans without a number.
+    types = [each if each == "c" else "float" for each in booster.feature_types or []] or None
     booster.feature_names, booster.feature_types = None, types
     try:
         return convert_xgboost(booster, initial_types=[("row", FloatTensorType([None, count]))], target_opset=OPSET)
     except Exception as error:  # the converter has several classes of errors
-        fail(f"expected a model that onnxmltools can export; got the objective {objective}: {type(error).__name__}: {error}")
+        fail(f"expected a model that onnxmltools can export; got the objective {objective}: {reason(error)}. {OTHERWISE}")
 
 
 def learner_of(booster):

@@ -30,9 +30,10 @@ def fail(line):
 def reason(error):
     """Returns the class of an exception and what it says, in one line."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
-    # TensorFlow and TorchScript show a stack before they say what is wrong.
+    # TensorFlow and TorchScript show a stack before they say what is wrong, and XGBoost shows one behind it.
     text = re.sub(r"^in user code:.*?\n\s+\w+Error: ", "", text, flags=re.DOTALL)
     text = re.sub(r"^The following operation failed in the TorchScript interpreter.*\n(?=\S)", "", text.strip(), flags=re.DOTALL)
+    text = re.sub(r"\nStack trace:.*", "", text, flags=re.DOTALL)
     return f"{type(error).__name__}: {' '.join(text.split())[:REASON_MAX].rstrip('.')}"
 
 
