@@ -7,7 +7,15 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -60,8 +68,9 @@ interface Guard {
  *   server does not start
  */
 export async function startRedis(options: PrivateRedisOptions): Promise<PrivateRedis> {
-  const directory = path.resolve(options.directory);
-  makeWritable('DATA_DIR', directory);
+  makeWritable('DATA_DIR', options.directory);
+  // As Redis names it, so a second start is known that comes by another name.
+  const directory = realpathSync(options.directory);
   const portFile = path.join(directory, 'port');
   await refuseSecondStart(portFile, directory);
   const place = { port: await findFreePort(), portFile, socket: await findSocket() };
@@ -101,14 +110,23 @@ class Supervised implements PrivateRedis {
 
   /** Starts the server, and again whenever it dies. */
   async start(): Promise<void> {
-    await this.#startOnce();
+    try {
+      // First, because a server may load its data for minutes.
+      this.#notePort();
+      await this.#startOnce();
+    } catch (thrown) {
+      await this.kill();
+      throw thrown;
+    }
+    void this.#keepRunning();
+  }
+
+  #notePort(): void {
     try {
       writeFileSync(this.#place.portFile, String(this.#place.port));
     } catch (thrown) {
-      await this.kill();
       throw unwritable('DATA_DIR', this.#options.directory, thrown);
     }
-    void this.#keepRunning();
   }
 
   async close(): Promise<void> {
@@ -187,15 +205,16 @@ class Supervised implements PrivateRedis {
  * where there are no sockets, such as in a shared folder of another system, and their paths can be too long for one.
  */
 async function findSocket(): Promise<string | undefined> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-redis-'));
-  const socket = path.join(folder, 'redis.sock');
   const probe = createServer();
+  let folder: string | undefined;
   try {
+    folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-redis-'));
+    const socket = path.join(folder, 'redis.sock');
     if (Buffer.byteLength(socket) > socketBytesMax) throw new Error('The path is too long.');
     await once(probe.listen(socket), 'listening');
     return socket;
   } catch {
-    rmSync(folder, { recursive: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true });
     return undefined;
   } finally {
     probe.close();
@@ -255,12 +274,13 @@ async function endLeftover(port: number, directory: string): Promise<void> {
   await ended;
 }
 
-/** Connects to the Redis on a port if it keeps its data in this folder. */
+/** Connects to the Redis on a port if it keeps its data in this folder, also while it loads them. */
 async function findServer(port: number, directory: string): Promise<Redis | undefined> {
   const redis = new Redis({
     port,
     host: '127.0.0.1',
     lazyConnect: true,
+    enableReadyCheck: false,
     commandTimeout: 2000,
     retryStrategy: () => null,
   });

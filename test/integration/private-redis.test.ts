@@ -21,8 +21,7 @@ import { useRedis } from '../../shared/redis/node.js';
 import { waitUntil } from '../harness.js';
 import { makeFolder, writeFolder } from '../unit/sample-model.js';
 
-async function start() {
-  const directory = writeFolder({});
+async function start(directory = writeFolder({})) {
   const said: string[] = [];
   const options = { directory, say: (line: string) => said.push(line) };
   const redis = await startRedis({ server: ensureRedisServer(() => {}), ...options });
@@ -106,11 +105,37 @@ test('a private Redis has only a port where there can be no socket', async () =>
   const folder = path.join(writeFolder({}), 'x'.repeat(90));
   mkdirSync(folder);
   onTestFinished(() => rmSync(path.dirname(folder), { recursive: true }));
-  vi.stubEnv('TMPDIR', folder);
   onTestFinished(() => void vi.unstubAllEnvs());
-  const { redis, client } = await start();
-  expect(redis.url).toBe(redis.tcpUrl);
-  expect(await client.ping()).toBe('PONG');
+  for (const temporary of [folder, path.join(folder, 'missing')]) {
+    const directory = makeFolder({});
+    vi.stubEnv('TMPDIR', temporary);
+    const { redis, client } = await start(directory);
+    vi.unstubAllEnvs();
+    expect(redis.url).toBe(redis.tcpUrl);
+    expect(await client.ping()).toBe('PONG');
+  }
+});
+
+test('a private Redis refuses a second one on its data, by another name and while it loads them', async () => {
+  const { directory, redis, client } = await start();
+  const name = path.join(makeFolder({}), 'name');
+  symlinkSync(directory, name);
+  const server = ensureRedisServer(() => {});
+  const second = () => startRedis({ server, directory: name, say: () => {} });
+  await expect(second()).rejects.toThrow('already running here');
+
+  await client.eval("for i = 1, 1200 do redis.call('SET', i, i) end", 0);
+  await redis.close();
+  const log = path.join(directory, 'redis.log');
+  rmSync(log);
+  const slow = path.join(makeFolder({}), 'redis-server');
+  writeFileSync(slow, `#!/bin/sh\nexec ${server} "$@" --key-load-delay 500\n`, { mode: 0o755 });
+  const loading = startRedis({ server: slow, directory, say: () => {} });
+  onTestFinished(async () => (await loading).kill());
+  const said = () => (existsSync(log) ? readFileSync(log, 'utf8') : '');
+  await waitUntil('it listens', () => said().includes('Server initialized'));
+  await expect(second()).rejects.toThrow('already running here');
+  await loading;
 });
 
 test('a private Redis that cannot be started again is given up, with the reason', async () => {
