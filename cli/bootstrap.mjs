@@ -47,16 +47,20 @@ function endWithReader(error) {
   process.exit(128 + constants.signals.SIGPIPE);
 }
 
-/** Installs what package-lock.json says, and nothing else. */
+/** Installs what package-lock.json says, and nothing else. By itself, npm leaves out what a build needs if NODE_ENV is production. */
 function install() {
   say('Installing the npm packages (once) …');
   noteBuilt(root, undefined);
   const command = existsSync(path.join(root, 'package-lock.json')) ? 'ci' : 'install';
-  const { status, stderr, error } = spawnSync('npm', [command, '--prefer-offline'], {
-    cwd: root,
-    stdio: ['inherit', 'inherit', 'pipe'],
-    encoding: 'utf8',
-  });
+  const { status, stderr, error } = spawnSync(
+    'npm',
+    [command, '--prefer-offline', '--include=dev'],
+    {
+      cwd: root,
+      stdio: ['inherit', 'inherit', 'pipe'],
+      encoding: 'utf8',
+    },
+  );
   process.stderr.write(stderr ?? '');
   if (status === 0) return;
   if (/E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT|NETUNREACH|HOSTUNREACH)/.test(stderr)) {
@@ -72,6 +76,8 @@ function build() {
   noteBuilt(root, undefined);
   removeLeftovers(path.join(root, 'dist'));
   const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
+  // What is built runs without the packages for a build.
+  if (!existsSync(compiler)) install();
   run(process.execPath, [compiler]);
   run(process.execPath, [compiler, '-p', 'client']);
   run(process.execPath, [path.join(root, 'dist/cli/build/docs.js')]);

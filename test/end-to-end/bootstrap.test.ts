@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -27,8 +28,8 @@ function makeProject() {
   for (const name of ['bootstrap.mjs', 'packages.mjs', 'sources.mjs']) {
     cpSync(path.join(root, 'cli', name), path.join(directory, 'cli', name));
   }
-  const dependencies = { typescript: 'file:compiler' };
-  const manifest = { name: 'small', version: '1.0.0', type: 'module', dependencies };
+  const devDependencies = { typescript: 'file:compiler' };
+  const manifest = { name: 'small', version: '1.0.0', type: 'module', devDependencies };
   write('package.json', manifest);
   write('tsconfig.json', { include: ['cli', 'k8s'] });
   write('compiler/package.json', { name: 'typescript', version: '1.0.0' });
@@ -40,7 +41,7 @@ function makeProject() {
   write('dist/cli/hello.js', "console.log('hello', process.argv[2]);");
   const packages = {
     '': manifest,
-    compiler: { name: 'typescript', version: '1.0.0' },
+    compiler: { name: 'typescript', version: '1.0.0', dev: true },
     'node_modules/typescript': { resolved: 'compiler', link: true },
   };
   const lock = (more: object = {}) =>
@@ -55,7 +56,13 @@ function makeProject() {
       ['cli/bootstrap.mjs', 'hello', 'you'],
       {
         cwd: directory,
-        env: { ...process.env, npm_config_fetch_retries: '0', npm_config_audit: 'false' },
+        env: {
+          ...process.env,
+          // npm leaves out what a build needs if nothing else is asked for.
+          NODE_ENV: 'production',
+          npm_config_fetch_retries: '0',
+          npm_config_audit: 'false',
+        },
         encoding: 'utf8',
       },
     );
@@ -118,6 +125,17 @@ test('a start builds only what has changed since the last whole build', () => {
   expect(runsOfCompiler()).toEqual([0, 2]);
 });
 
+test('what is built runs without the packages for a build, which are installed for the next one', () => {
+  const { directory, write, run } = makeProject();
+  run();
+  const compiler = path.join(directory, 'node_modules/typescript');
+  rmSync(compiler);
+  expect(run()).toMatchObject({ status: 0, installs: false });
+  write('cli/more.ts', '');
+  expect(run()).toMatchObject({ status: 0, installs: true });
+  expect(existsSync(compiler)).toBe(true);
+});
+
 test('a build leaves the bundles alone that running processes have', () => {
   const { ino } = statSync(bundleOf(root));
   const { status } = spawnSync(process.execPath, [path.join(root, 'dist/cli/build/bundle.js')]);
@@ -127,14 +145,12 @@ test('a build leaves the bundles alone that running processes have', () => {
 test('a lock file with other packages is followed, and a missing network is named', () => {
   const { directory, write, lock, run } = makeProject();
   expect(run().status).toBe(0);
-  write('package.json', {
-    ...JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')),
-    dependencies: { typescript: 'file:compiler', missing: '1.0.0' },
-  });
+  const before = JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8'));
+  const manifest = { ...before, dependencies: { missing: '1.0.0' } };
+  write('package.json', manifest);
   const resolved = 'http://127.0.0.1:1/missing.tgz';
-  const dependencies = { typescript: 'file:compiler', missing: '1.0.0' };
   const file = lock({
-    '': { name: 'small', version: '1.0.0', dependencies },
+    '': manifest,
     'node_modules/missing': { version: '1.0.0', resolved },
   });
   utimesSync(file, new Date(), new Date(Date.now() + 10_000));
