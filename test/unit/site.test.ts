@@ -100,6 +100,17 @@ describe('the search', () => {
     expect(find('webhook')[0]).toMatchObject({ chapter: 'webhooks' });
   });
 
+  test('finds the part that has a word more often before one that comes earlier', () => {
+    const sections = ['A kill.', 'Kill after kill.'].map((text, at) => ({
+      anchor: `part-${at}`,
+      title: 'Part',
+      text,
+    }));
+    const chapters = [{ name: 'faults', title: 'Faults', sections }];
+    const anchors = search({ chapters }, 'kill').map(({ anchor }) => anchor);
+    expect(anchors).toEqual(['part-1', 'part-0']);
+  });
+
   test('needs all words, and takes the beginning of a word', () => {
     expect(find('idempo').length).toBeGreaterThan(0);
     expect(find('idempotency xyzzy')).toEqual([]);
