@@ -40,7 +40,7 @@ export const table: InputKind = {
     if (!isJsonObject(input)) {
       throw new ScorelineError(
         'input_invalid',
-        `Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got ${shown(input)}.`,
+        `Expected "input" to be an object with a value for each column, as in ${sketchOf(model)}; got ${shown(input)}.`,
       );
     }
     checkCount(Object.keys(input).length, model);
@@ -93,6 +93,13 @@ function layoutOf(model: Model): TableLayout {
 function columnsOf({ manifest: { input } }: Model): readonly Column[] {
   if (input.kind !== 'table') throw new Error('Expected a table model for a row. This is a bug.');
   return input.columns;
+}
+
+/** Returns the beginning of a request, as in `{"input": {"age": …, "colour": …, …}}`. */
+function sketchOf(model: Model): string {
+  const names = columnsOf(model).map(({ name }) => `${JSON.stringify(name)}: …`);
+  const first = names.length > 2 ? [...names.slice(0, 2), '…'] : names;
+  return `{"input": {${first.join(', ')}}}`;
 }
 
 /**

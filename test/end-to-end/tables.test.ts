@@ -280,7 +280,7 @@ describe('a wrong row is refused, and the error says what to do', () => {
     [
       'breast-cancer',
       'input_invalid',
-      'The model breast-cancer takes a row of a table. Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got "copy an object".',
+      'The model breast-cancer takes a row of a table. Expected "input" to be an object with a value for each column, as in {"input": {"mean radius": …, "mean texture": …, …}}; got "copy an object".',
       'copy an object',
     ],
     [
