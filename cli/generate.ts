@@ -26,8 +26,8 @@ import { manifestPage } from './generating/manifest-page.js';
 import { metricsPage } from './generating/metrics-page.js';
 import { telemetryPage } from './generating/telemetry-page.js';
 
-const header = '`npm run fix` generates this page from the code. Change the code instead.';
-const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
+const header = '<!-- `npm run fix` generates this page from the code. Change the code instead. -->';
+const fromLockFile = '<!-- `npm run fix` generates this page from `package-lock.json`. -->';
 const manifestsFolder = 'k8s/generated';
 const monitoringFolder = 'monitoring/generated';
 /** What KEDA's scaler runs for a single Redis and for Sentinels, beside what API and workers run. */
