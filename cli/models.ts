@@ -39,7 +39,10 @@ const commands: readonly Command[] = [
 const [name = '', ...parameters] = process.argv.slice(2);
 const command = commands.find(({ usage }) => usage.split(' ', 1)[0] === name);
 const usages = (command ? [command] : commands).map(({ usage }) => usage);
-const usage = `Usage: npm run models -- ${usages.join('\n       npm run models -- ')}`;
+const whereToRead = `
+
+docs/models.md explains add and check, and docs/optimizing.md the last four.`;
+const usage = `Usage: npm run models -- ${usages.join('\n       npm run models -- ')}${command ? '' : whereToRead}`;
 
 await runCommand(usage, async () => {
   if (!command) throw misused(process.argv.slice(2), usage);
@@ -60,13 +63,11 @@ function list(given: readonly string[]): void {
   const { models, leftOut } = collectModels({ directory, names, filesNeeded: false });
   for (const model of models) {
     const bytes = filesOf(model).reduce((sum, file) => sum + file.bytes, 0);
-    const megabytes = `${(bytes / 1e6).toFixed(1)} MB`;
+    const size = bytes < 1e5 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
     const missing = missingFile(model);
     const state = missing ? `not here; ${remedyFor(model, missing)}` : 'here';
     const title = `${model.name}${isAlone(model, models) ? '' : ` ${model.version}`}`;
-    say(
-      `${title.padEnd(22)} ${megabytes.padStart(9)}  ${state}\n    ${model.manifest.description}`,
-    );
+    say(`${title.padEnd(22)} ${size.padStart(9)}  ${state}\n    ${model.manifest.description}`);
   }
   complainOf(leftOut);
 }

@@ -301,6 +301,12 @@ describe.concurrent('npm run models -- list', () => {
     const present = await runModels(temporaryModels({ urls: [], content: file }), 'list');
     expect(present).toMatchObject({ code: 0, err: '' });
     expect(present.out).toMatch(/^small +1\.0 MB +here$/m);
+
+    const tiny = await runModels(
+      temporaryModels({ urls: [], network: file.subarray(0, 1032) }),
+      'list',
+    );
+    expect(tiny.out).toMatch(/^small +1\.0 kB +not here/m);
   });
 
   it.each([
@@ -468,11 +474,11 @@ interface Models {
 }
 
 /** Makes a models folder with one model, `small`. */
-function temporaryModels(options: { urls: string[]; content?: Buffer }): Models {
+function temporaryModels(options: { urls: string[]; content?: Buffer; network?: Buffer }): Models {
   const directory = makeFolder({
     'small/model.yaml': {
       ...{ ...sampleManifest, name: 'small' },
-      source: { ...sourceOf('model.onnx', file), urls: options.urls },
+      source: { ...sourceOf('model.onnx', options.network ?? file), urls: options.urls },
     },
     'small/labels.txt': '1 cat\n2 dog\n',
     ...(options.content && { 'small/model.onnx': options.content }),
