@@ -8,11 +8,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError } from '../shared/errors.js';
 import { History } from '../top/history.js';
 import { makePaint, openScreen, type Screen } from '../top/screen.js';
-import { type Reading, readService, type Source } from '../top/service.js';
+import { type Reading, readService, type Source, Unanswered } from '../top/service.js';
 import { drawLines, findEvents } from '../top/view.js';
-import { localAddress, toUrl } from './addresses.js';
+import { absentAdvice, localAddress, toUrl } from './addresses.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
+import { wrong } from './faults.js';
 import { toNumber } from './numbers.js';
 
 const usage = `Usage: npm run top -- [--url URL] [--metrics ADDRESS,…] [--every SECONDS] [--once]
@@ -35,13 +36,21 @@ await runCommand(usage, async () => {
 /** Looks twice, since a rate needs two readings. */
 async function printOnce(source: Source, everyMs: number): Promise<void> {
   const history = new History();
-  history.add(await readService(source));
+  history.add(await readFirst(source));
   await delay(everyMs);
   const reading = await readService(source);
   history.add(reading);
   const paint = makePaint(false);
   const lines = drawLines({ reading, history, url: source.url, events: [] }, paint);
   stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function readFirst(source: Source): Promise<Reading> {
+  try {
+    return await readService(source);
+  } catch (thrown) {
+    throw thrown instanceof Unanswered ? wrong(`${thrown.message}. ${absentAdvice}`) : thrown;
+  }
 }
 
 async function watch(source: Source, everyMs: number): Promise<void> {
@@ -73,7 +82,7 @@ async function watch(source: Source, everyMs: number): Promise<void> {
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
   // A first answer that is a fault ends the program, and can then be read.
-  reading = await readService(source);
+  reading = await readFirst(source);
   history.add(reading);
   screen = openScreen(
     { input: stdin, output: stdout },

@@ -44,7 +44,10 @@ export interface Source {
   readonly metrics: readonly string[];
 }
 
-/** @throws Error if the models cannot be read */
+/** Nothing answers at an address. */
+export class Unanswered extends Error {}
+
+/** @throws Error if the models cannot be read, `Unanswered` if nothing answers */
 export async function readService({ url, key, metrics }: Source): Promise<Reading> {
   const headers: Record<string, string> =
     key === undefined ? {} : { authorization: `Bearer ${key}` };
@@ -78,7 +81,7 @@ async function fetchText(place: string, headers: Record<string, string>): Promis
     response = await fetch(place, { headers, signal: AbortSignal.timeout(answerMsMax) });
     text = await response.text();
   } catch (thrown) {
-    throw new Error(`${place} does not answer: ${describeFetchFailure(thrown)}`);
+    throw new Unanswered(`${place} does not answer: ${describeFetchFailure(thrown)}`);
   }
   if (response.ok) return text;
   const { detail } = (toJson(text) ?? {}) as { detail?: unknown };

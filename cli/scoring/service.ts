@@ -11,6 +11,7 @@ import { ScorelineError as CallFailed } from '../../client/errors.js';
 import { type Asked, type Exchange, makeExchange, parseJson } from '../../client/exchange.js';
 import { coerceError, errorTable, type ScorelineError } from '../../shared/errors.js';
 import { describeFetchFailure } from '../../shared/fetch-failure.js';
+import { absentAdvice } from '../addresses.js';
 import { wrong } from '../faults.js';
 import type { Answering } from './answers.js';
 import { parseAsWritten, writeAsWritten } from './as-written.js';
@@ -306,7 +307,7 @@ function whyNotOpen(options: ServiceOptions, thrown: unknown): unknown {
   const { code, status } = thrown;
   if (code === 'connection_failed') {
     return wrong(
-      `Expected a service at ${options.url}; got: ${describeFetchFailure(thrown.cause)}. See --url.`,
+      `Expected a service at ${options.url}; got: ${describeFetchFailure(thrown.cause)}. ${absentAdvice}`,
     );
   }
   if (status === 404 || code === 'answer_unexpected') return noService(options, status);

@@ -59,7 +59,7 @@ test('waits for a service that is busy or away when the command starts, if it an
   expect(await service.score(input)).toEqual(score);
   expect(peer.requests).toHaveLength(4);
   await expect(openWith([hangUp, list])).rejects.toThrow(
-    /^Expected a service at \S+; got: other side closed\. See/,
+    /^Expected a service at \S+; got: other side closed\. Start the service there/,
   );
   await expect(
     openWith([problem(503, 'queue_unavailable'), list], { triesMax: 1 }),

@@ -55,7 +55,10 @@ describe('once', () => {
   });
 
   test.each([
-    [['--url', 'http://127.0.0.1:1'], /^http:\/\/127\.0\.0\.1:1\/v1\/models does not answer: /],
+    [
+      ['--url', 'http://127.0.0.1:1'],
+      /^http:\/\/127\.0\.0\.1:1\/v1\/models does not answer: .*\. Start the service there/,
+    ],
     [['--url', 'example.com'], /^--url: expected an address such as https:/],
     [['--every', '0'], /^--every: expected a number from 0.2 to 60, in seconds; got 0/],
     [['--nope'], /Usage: npm run top/],
