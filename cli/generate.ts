@@ -139,6 +139,7 @@ function configurationPage(): string {
       );
     return `## ${title}\n\n| key | default | what it does |\n|---|---|---|\n${rows.join('\n')}\n`;
   };
+  const rights = ['>PASSWORD', ...aclRules('scoreline'), ...rightsOfKeda];
   return `# Configuration
 
 ${header}
@@ -160,10 +161,18 @@ A Redis of several services should have a user for this one. It needs these righ
 they start, and say which are missing. \`+ping\` and \`+type\` are for KEDA, which uses the same user on Kubernetes; for a
 cluster it needs \`+cluster|slots\` and \`+command\`, too.
 
+\`\`\`sh
+${wrap(['redis-cli ACL SETUSER scoreline on', ...rights.map(quoted)], 100)}
 \`\`\`
-${wrap(['ACL SETUSER scoreline on >PASSWORD', ...aclRules('scoreline'), ...rightsOfKeda], 100)}
-\`\`\`
+
+Redis forgets users when it restarts, unless \`redis-cli CONFIG REWRITE\` has written them to its configuration file, or
+\`redis-cli ACL SAVE\` to its file of users.
 `;
+}
+
+/** As a shell reads it. */
+function quoted(word: string): string {
+  return /^[\w+]+$/.test(word) ? word : `'${word}'`;
 }
 
 /** Joins words with blanks into lines that a shell reads as one. */
@@ -190,7 +199,7 @@ function environmentExample(): string {
 }
 
 function code(value: unknown): string {
-  return value === undefined ? 'unset' : `\`${value}\``;
+  return value === undefined || `${value}` === '' ? 'unset' : `\`${value}\``;
 }
 
 function write(name: string, text: string | undefined): void {

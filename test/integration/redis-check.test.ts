@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
@@ -22,6 +23,7 @@ import {
   type RedisServer,
   type SentinelGroup,
 } from '../redis-groups.js';
+import { readSnippets } from '../snippets.js';
 import { writeFolder } from '../unit/sample-model.js';
 
 /** An address of this machine that is not the loopback's. */
@@ -60,6 +62,15 @@ describe('a user of Redis', () => {
     await addUser('whole', ...allRules);
     expect(await check(urlOf('whole'))).toEqual([]);
     expect(await redis.client.keys('*')).toEqual([]);
+  });
+
+  test('made by the command in the docs is accepted, as a shell reads it', async () => {
+    const block = readSnippets('docs/configuration.md').find(({ code }) => code.includes('ACL'));
+    const shell = `redis-cli() { printf '%s\\n' "$@"; }\n${block?.code}`;
+    const said = execFileSync('bash', ['-euc', shell], { encoding: 'utf8' });
+    const [, , ...words] = said.trim().split('\n');
+    await redis.client.acl('SETUSER', ...(words as [string, ...string[]]));
+    expect(await check(`redis://scoreline:PASSWORD@${address}`)).toEqual([]);
   });
 
   test.each(neededCommands.map((name) => [name]))('without %s is told of it', async (name) => {
