@@ -130,7 +130,8 @@ ${Object.entries(requestFieldTable)
   .map(([name, meaning]) => `| \`${name}\` | ${meaning} |`)
   .join('\n')}
 
-No line and no span holds an input, a result, a key or a token.
+No line and no span holds an input, a result, a key or a token, except that the traceback of a
+[Python program](python.md) in \`err\` may hold an input.
 
 ## Azure Monitor
 
