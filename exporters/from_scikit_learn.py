@@ -34,7 +34,7 @@ from sklearn.impute import KNNImputer
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.neighbors import RadiusNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import KBinsDiscretizer
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from categories import GAP
@@ -154,6 +154,8 @@ def prepare(model):
             step.decision_function_shape = "ovr"  # scores of classes; "ovo" gives those of pairs, of another number
         if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
+        if isinstance(step, OneHotEncoder) and step.handle_unknown in ("infrequent_if_exist", "warn"):
+            step.handle_unknown = "ignore"  # the same without a group of rare ones, which is refused below
     refuse_hashes(model)
     refuse_searches(model)
     refuse_native_categories(model)
@@ -164,7 +166,7 @@ def prepare(model):
     refuse_one_class(model)
     refuse_steep_steps(model)
     for step in fitted_in(model):
-        if isinstance(step, VotingRegressor) and step.weights is not None:
+        if isinstance(step, (VotingClassifier, VotingRegressor)) and step.weights is not None:
             step.weights = np.array(step.weights)  # skl2onnx takes no list
         if package_of(step) and hasattr(step, "n_features_in_"):
             refuse_booster(step, model)

@@ -132,9 +132,11 @@ def models():
     yield "unlike layers", StackingClassifier(UNLIKE).fit(NUMBERS, CLASSES)
     yield "no negative numbers", MultinomialNB().fit(NUMBERS.abs(), CLASSES)
     yield "votes", VotingClassifier(UNLIKE).fit(NUMBERS, CLASSES)
+    yield "weighted classes", VotingClassifier(UNLIKE, voting="soft", weights=[1, 3]).fit(NUMBERS, CLASSES)
     yield "targets", of_columns(("targets", TargetEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"]))
     yield "calibrated", CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC()), cv=2).fit(NUMBERS, CLASSES)
     yield "rare categories", of_columns(("kinds", OneHotEncoder(max_categories=1), ["ä"]))
+    yield "no rare categories", of_columns(("kinds", OneHotEncoder(handle_unknown="infrequent_if_exist"), ["ä"]))
     yield "columns of like names", of_columns(("scaled", StandardScaler(), ["a_b", "a b"]), ("kinds", OneHotEncoder(), ["ä"]))
     rows = ROWS.assign(ä=ROWS["ä"].astype(object).where(RNG.random(len(ROWS)) < 0.8, np.nan))
     for encoder in (
@@ -444,12 +446,18 @@ def faults():
     def keep_part(part):
         return part
 
+    def keep_ends(scope, container, words, finals):
+        return words
+
     for name, fault, settings in (
         ("weigh_counts", weigh, {"sublinear_tf": True}),
         ("without_words", keep_words, {"stop_words": ["of", "a", "the"], "ngram_range": (1, 2)}),
         ("translate", keep_part, {"token_pattern": r"[^\s,]+"}),
     ):
         yield name, fault, of_texts(TfidfVectorizer(**settings))
+    # Of so many terms, a part is in the sample.
+    texts = [f"w{at} w{at + 1} {'λόγος' if at % 2 else ''}" for at in range(201)]
+    yield "with_final_sigma", keep_ends, make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [at % 2 for at in range(201)])
 
 
 def main():
