@@ -20,6 +20,8 @@ LETTERS = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
 SPACES = [letter for letter in LETTERS if letter.isspace()]
 SAMPLES = 50
 
+# How \u03a3 is lowered, and how at the end of a word
+SIGMA, FINAL_SIGMA = "\u03c3", "\u03c2"
 # Of the languages whose capital of i is İ, as Turkish and Azerbaijani. Romanian may have ş, and has one of the others then.
 DOTTED, ROMANIAN = set("ığşə"), set("ăţț")
 
@@ -94,11 +96,23 @@ def count_words(scope, operator, container):
     lengths = next(each for each in nodes["TfIdfVectorizer"].attribute if each.name == "ngram_counts")
     longest = next(each for each in nodes["TfIdfVectorizer"].attribute if each.name == "max_gram_length")
     longest.i = min(longest.i, len(lengths.ints))
-    stops = stop_words(step)
+    counter, stops = nodes["TfIdfVectorizer"], stop_words(step)
+    finals = sorted({word for term in [*step.vocabulary_, *stops] for word in term.split() if word[1:].endswith(FINAL_SIGMA)})
+    if finals and step.lowercase:
+        counter.input[0] = with_final_sigma(scope, container, counter.input[0], finals)
     # Single words that are not in the vocabulary drop out anyway.
     if stops and (step.ngram_range[1] > 1 or not step.vocabulary_.keys().isdisjoint(stops)):
-        counter = nodes["TfIdfVectorizer"]
         counter.input[0] = without_words(scope, container, counter.input[0], stops, pad)
+
+
+def with_final_sigma(scope, container, words, finals):
+    """Ends words as Python lowers a \u03a3 at their end, which ONNX Runtime lowers as any other. `finals` are those that matter."""
+    add, constant = writers(scope, container)
+    keys = [f"{word[:-1]}{SIGMA}" for word in finals]
+    known = {"keys_strings": keys, "values_int64s": list(range(len(keys))), "default_int64": -1}
+    place = add("LabelEncoder", [words], 2, op_domain="ai.onnx.ml", **known)
+    ended = add("Gather", [constant([word.encode() for word in finals], TensorProto.STRING), place], 13)
+    return add("Where", [add("Less", [place, constant(0)], 13), words, ended], 16)
 
 
 def without_words(scope, container, words, stops, pad):
@@ -168,7 +182,13 @@ def sample_texts(vectorizer):
         mixed = [word for word in rng.permutation(words) for word in (*word.split(" "), rng.choice(others))]
         texts.append(" ".join(word.upper() if rng.random() < 0.1 else word for word in mixed))
         texts.append("".join(word + SPACES[(at + place) % len(SPACES)] for place, word in enumerate(words)))
-    return [str(text) for text in [*texts, *dotted_texts(vectorizer, terms)]]
+    return [str(text) for text in [*texts, *ended_texts(vectorizer), *dotted_texts(vectorizer, terms)]]
+
+
+def ended_texts(vectorizer):
+    """Returns terms that end in sigma, as they are and in capitals, whose lower case depends on the place in the word."""
+    terms = [term for term in sorted(vectorizer.vocabulary_) if term.endswith((SIGMA, FINAL_SIGMA))]
+    return [text for term in terms[:SAMPLES] for text in (term, term.upper())]
 
 
 def dotted_texts(vectorizer, terms):
