@@ -78,7 +78,7 @@ async function tryOnce(
 }
 
 function checkRights(
-  { commands, keys }: Missing,
+  { commands, unknown, keys }: Missing,
   prefix: string,
   { kind, username = 'default' }: RedisAddress,
 ): void {
@@ -90,6 +90,13 @@ function checkRights(
       /^(CROSSSLOT|MOVED)/.test(keys)
         ? 'It is a node of a cluster: write redis+cluster:// instead of redis://.'
         : `Allow them: ACL SETUSER ${username} ~${prefix}:*`,
+    );
+  }
+  if (unknown.length > 0) {
+    throw unusable(
+      'a Redis with the commands that docs/configuration.md lists',
+      `one that does not know ${unknown.join(', ')}`,
+      'Look for rename-command in its settings, or take another one.',
     );
   }
   if (commands.length > 0) {

@@ -79,21 +79,23 @@ export function aclRules(prefix: string): string[] {
   return [`~${prefix}:*`, ...names.map((name) => `+${name}`)];
 }
 
-/** The rights that we need and a user lacks. */
+/** What we need and a user may not do, or a Redis does not know. */
 export interface Missing {
   readonly commands: readonly string[];
+  readonly unknown: readonly string[];
   /** Redis' own words for why our keys cannot be used; undefined if they can. */
   readonly keys: string | undefined;
 }
 
 /**
- * Finds out what the connection's user may not do, and changes nothing: Redis looks at the rights of
+ * Finds out what the connection's user may not do, and what Redis does not know, and changes nothing: Redis looks at the rights of
  * a command when it is queued in a transaction. The transaction stays open, so the caller has to
  * close the connection, which must not come back on its own.
  * @throws Error of ioredis when Redis cannot tell at the moment
  */
 export async function findMissing(redis: Redis, prefix: string): Promise<Missing> {
   const commands: string[] = [];
+  const unknown: string[] = [];
   let keys: string | undefined;
   const attempt = async (name: string, ...parameters: string[]) => {
     try {
@@ -101,13 +103,14 @@ export async function findMissing(redis: Redis, prefix: string): Promise<Missing
     } catch (thrown) {
       const { message } = thrown as Error;
       if (isAboutKeys(message)) keys = message;
-      else if (/NOPERM|unknown command/i.test(message)) commands.push(name);
+      else if (/NOPERM/.test(message)) commands.push(name);
+      else if (/unknown command/i.test(message)) unknown.push(name);
       else if (isMomentary(thrown as Error)) throw thrown;
     }
   };
 
   await attempt('multi');
-  if (commands.length > 0) return { commands, keys };
+  if (commands.length + unknown.length > 0) return { commands, unknown, keys };
   await attempt('exec');
   await attempt('multi');
   const words = new Map([
@@ -119,7 +122,7 @@ export async function findMissing(redis: Redis, prefix: string): Promise<Missing
       attempt(name, ...rest.map((word) => words.get(word) ?? word)),
     ),
   );
-  return { commands, keys };
+  return { commands, unknown, keys };
 }
 
 function isAboutKeys(message: string): boolean {

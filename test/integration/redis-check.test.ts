@@ -150,6 +150,16 @@ describe('REDIS_URL', () => {
     );
   });
 
+  test('to a Redis whose commands have other names is refused, and no user is blamed', async () => {
+    const renamed = ['evalsha', 'xread'].flatMap((name) => ['--rename-command', name, '']);
+    const other = await openRedis({ make: makeProcess, parameters: renamed });
+    onTestFinished(() => other.close());
+    await expectRefused(
+      other.url,
+      /one that does not know evalsha, xread. Look for rename-command/,
+    );
+  });
+
   test('to a node of a cluster is refused, unless it has all keys', async () => {
     const { part, whole } = await openTwoNodes();
     const url = ({ port }: RedisServer) => `redis://127.0.0.1:${port}`;
