@@ -8,7 +8,7 @@ import { trainClassifier } from '../faq/classifier.js';
 import { embed } from '../faq/embed.js';
 import type { Entry } from '../faq/entries.js';
 import { evaluate, hasParaphrases, type Measures } from '../faq/evaluate.js';
-import { checkBase, writeFolder } from '../faq/folder.js';
+import { checkBase, isFaqFolder, writeFolder } from '../faq/folder.js';
 import { makeGraph } from '../faq/head.js';
 import { listTexts, listTwins, type Members, type MemberText } from '../faq/members.js';
 import { readFaq } from '../faq/read.js';
@@ -103,9 +103,8 @@ function parse() {
 
 function folderFor({ name, isReplaced }: Wishes): string {
   const folder = path.join(directory, name);
-  const isOurs =
-    existsSync(path.join(folder, 'model.yaml')) && existsSync(path.join(folder, 'questions.json'));
-  if (!existsSync(folder) || (isReplaced && isOurs && name !== baseName)) return folder;
+  const isOurs = isFaqFolder(folder);
+  if (!existsSync(folder) || (isReplaced && isOurs)) return folder;
   throw wrong(
     `--name: expected a name that no model has; ${folder} exists. ${isOurs ? 'With --replace, it is written anew.' : 'Choose another.'}`,
   );

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
 import { linkFile } from '../shared/files/link-file.js';
 import { sha256Of } from '../shared/files/sha256.js';
+import { readTextIfAny } from '../shared/files/text-file.js';
 import { describedFiles, type SourceFile } from '../shared/manifest/manifest.js';
 import { filesOf } from '../shared/registry/files.js';
 import type { Model } from '../shared/registry/models.js';
@@ -12,6 +13,8 @@ import type { Entry } from './entries.js';
 
 const graphName = 'model.onnx';
 const questionsName = 'questions.json';
+const manifestName = 'model.yaml';
+const madeHere = '# Made by `npm run faq`.';
 
 export interface FaqFolder {
   readonly name: string;
@@ -21,12 +24,19 @@ export interface FaqFolder {
   readonly graph: Buffer;
 }
 
-/** Writes the folder anew. `base` is the model of the embeddings. */
+/** Whether a folder was written here. A ranking that somebody trained looks much the same. */
+export function isFaqFolder(folder: string): boolean {
+  return readTextIfAny(path.join(folder, manifestName))?.startsWith(madeHere) ?? false;
+}
+
+/** Writes the files anew, and leaves others in the folder alone. `base` is the model of the embeddings. */
 export async function writeFolder(base: Model, faq: FaqFolder): Promise<void> {
   const { folder, entries, graph } = faq;
-  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const [, ...others] = filesOf(base);
+  // A file that a worker has open stays as it is.
+  const names = [manifestName, questionsName, graphName, ...others.map(({ file }) => file)];
+  for (const name of names) rmSync(path.join(folder, name), { force: true });
   for (const { file, path: from } of others) linkFile(from, path.join(folder, file));
   writeFileSync(path.join(folder, graphName), graph);
   const questions = entries.map(({ question, answer }, at) => ({
@@ -34,7 +44,7 @@ export async function writeFolder(base: Model, faq: FaqFolder): Promise<void> {
     ...{ question, answer },
   }));
   writeFileSync(path.join(folder, questionsName), `${JSON.stringify(questions, null, 2)}\n`);
-  writeFileSync(path.join(folder, 'model.yaml'), await formatManifest(base, faq));
+  writeFileSync(path.join(folder, manifestName), await formatManifest(base, faq));
 }
 
 async function formatManifest(base: Model, faq: FaqFolder): Promise<string> {
@@ -44,7 +54,7 @@ async function formatManifest(base: Model, faq: FaqFolder): Promise<string> {
   const graph = { file: graphName, bytes: statSync(file).size, sha256: await sha256Of(file) };
   const tokenizer = source.tokenizer && flow(source.tokenizer);
   const lines = [
-    '# Made by `npm run faq`. Every key is explained in docs/manifest.md.',
+    `${madeHere} Every key is explained in docs/manifest.md.`,
     `name: ${faq.name}`,
     // The files decide the name of the queue, so a new FAQ needs no new version.
     'version: 1',

@@ -1,7 +1,7 @@
 // Tests `npm run faq` as a command, and the FAQ that it makes as a service, with a small model of embeddings in
 // place of models/minilm.
 
-import { rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readFaq } from '../../faq/read.js';
@@ -117,8 +117,23 @@ describe('npm run faq', () => {
   test('writes over an FAQ only if it is told to, and never over another model', async () => {
     const again = await faq('list.json', '--name', 'shop');
     expect(again.err).toContain('With --replace, it is written anew.');
-    const other = await faq('list.json', '--name', 'minilm', '--replace');
-    expect(other.err).toContain('Choose another.');
+    // A ranking that somebody has trained has the same files.
+    const trained = path.join(models, 'trained');
+    cpSync(path.join(models, 'shop'), trained, { recursive: true });
+    const manifest = readFileSync(path.join(trained, 'model.yaml'), 'utf8').replace(/^#.*\n/, '');
+    writeFileSync(path.join(trained, 'model.yaml'), manifest);
+    for (const name of ['minilm', 'trained']) {
+      const other = await faq('list.json', '--name', name, '--replace');
+      expect(other.err).toContain('Choose another.');
+    }
+  });
+
+  test('leaves what somebody else has put into the folder of an FAQ', async () => {
+    const kept = path.join(models, 'json', 'list.json');
+    cpSync(path.join(folder, 'list.json'), kept);
+    const { code } = await faq(kept, '--name', 'json', '--replace');
+    expect(code).toBe(0);
+    expect(readFileSync(kept, 'utf8')).toContain('Violets.');
   });
 });
 
