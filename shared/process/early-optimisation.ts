@@ -10,13 +10,14 @@ const laterFlags = [
 ];
 
 /**
- * By the major version of V8. V8 11 (Node 20) goes by the bytecode that a function has run; V8 12 and 13
- * (Node 22 and 24) go by its calls, too. Other versions are left alone: V8 promises nothing about these names.
+ * By the major version of V8. V8 11 (Node 20) goes by the bytecode that a function has run; V8 12 to 14
+ * (Node 22 to 26) go by its calls, too. Other versions are left alone: V8 promises nothing about these names.
  */
 const flags: Readonly<Record<string, readonly string[]>> = {
   '11': ['--interrupt-budget=10000'],
   '12': laterFlags,
   '13': laterFlags,
+  '14': laterFlags,
 };
 
 /**
