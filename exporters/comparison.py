@@ -13,6 +13,8 @@ FEW_NUMBERS = [[0], [5], [-1], [-5], range(10), range(-9, 0), range(-9, 10)]
 COLUMNS_MAX = 32
 # The smallest scale of probabilities, which are served with seven decimals. Next to 0, the sigmoid of ONNX Runtime is off by 1e-7.
 PROBABILITIES = 1e-3
+# What the sums of a network of floats may be off by, as a share of the largest
+ROUNDING = 32 * np.finfo(np.float32).eps
 # Operators that pass numbers on as they are
 CARRIERS = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 TEXTS = ["a", "B", "", "hello world", "Good day, sir!", "ümlaut ß", "日本", "  x ", "12", "-1.5"]
@@ -166,7 +168,7 @@ def given_in(sample):
     return ", ".join(f"{name}: {np.ravel(value)[:4].tolist()}" for name, value in sample.items())[:200]
 
 
-def compare(found, expected, inputs, tolerance=1e-3, hint=None, scale_min=0):
+def compare(found, expected, inputs, tolerance=1e-3, hint=None, scale_min=None):
     """Says how far the network is from its original on sample inputs, and fails if that is too far.
 
     `hint()` returns what else to say then.
@@ -181,13 +183,20 @@ def compare(found, expected, inputs, tolerance=1e-3, hint=None, scale_min=0):
         fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}.{more} {OTHERWISE}")
 
 
-def difference(found, expected, scale_min=0):
-    """Returns the largest difference, as a share of the largest expected number: a regressor may have small ones alone."""
+def difference(found, expected, scale_min=None):
+    """Returns the largest difference, as a share of the range of the expected numbers, which may be years from 2000 to 2020.
+
+    What floats round away, and differences of probabilities, are shares of the largest number. So are all with a `scale_min`, which
+    that number is at least.
+    """
     found, expected = rows_of(found), rows_of(expected)
     if found.shape != expected.shape:
         return np.inf
-    largest = np.abs(expected[np.isfinite(expected)]).max(initial=scale_min)
-    return largest_apart(found, expected) / (largest or 1)
+    finite, apart = expected[np.isfinite(expected)], largest_apart(found, expected)
+    largest = np.abs(finite).max(initial=scale_min or 0) or 1
+    if scale_min is not None or apart <= ROUNDING * largest or np.all((finite >= 0) & (finite <= 1)):
+        return apart / largest
+    return apart / (np.ptp(finite) or largest)
 
 
 def rows_of(values):

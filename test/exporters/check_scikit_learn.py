@@ -297,6 +297,11 @@ def of_numbers():
     lines = make_pipeline(StandardScaler(), LogisticRegression())
     voters = VotingClassifier([("trees", scaled_trees), ("lines", lines)], voting="soft")
     yield "voting trees", voters.fit(TRIPS, LATE), TRIPS
+    # Next to these answers, a difference or a gap is small.
+    forest = RandomForestRegressor(5, random_state=1)
+    voters = VotingRegressor([("trees", make_pipeline(StandardScaler(), forest)), ("lines", make_pipeline(StandardScaler(), Ridge()))])
+    yield "voting trees of years", voters.fit(TRIPS, 2000 + 0.2 * TRIPS["km"]), TRIPS
+    yield "trees of large numbers", forest.fit(NUMBERS, NUMBERS["a b"] + 1e5), NUMBERS
     small = np.abs(WAVES) * 1e-5 + 1e-7
     yield "small numbers", HistGradientBoostingRegressor(loss="gamma", max_iter=5).fit(PLACES, small), PLACES
     steps = ColumnTransformer([("flags", OneHotEncoder(), ["member"]), ("scaled", StandardScaler(), ["a b"])])

@@ -78,6 +78,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'close neighbours': "got KNeighborsRegressor(weights='distance')",
       'calibrated trees': differs,
       'voting trees': differs,
+      'voting trees of years': differs,
       'small numbers': differs,
       'terms of letters': "train again with analyzer='word'",
       hashes: 'got a HashingVectorizer, which ONNX does not have',
@@ -130,7 +131,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(48);
+    expect(scored).toHaveLength(49);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }
@@ -148,7 +149,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     expect(Object.keys(others).length).toBeGreaterThan(20);
     for (const [name, { said = '' }] of Object.entries(others)) {
       const [, rows, apart] = / on (\d+) sample rows: (\S+)/.exec(said) ?? [];
-      const most = name === 'vectors far away' ? 1e-4 : 1e-5; // support vectors are floats
+      const most = name === 'vectors far away' ? 1e-3 : 1e-5; // support vectors are floats
       expect({ name, rows: Number(rows) > 10, apart: Number(apart) < most }).toEqual({
         name,
         rows: true,
@@ -211,6 +212,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
       expect(others[name]?.said).toContain('ä takes names of categories: x, y\n');
     }
+    expect(JSON.stringify(others['trees of large numbers']?.manifest)).not.toContain('missing');
     for (const name of ['two numbers', 'clusters']) {
       expect(others[name]?.manifest).toEqual({
         input: {
