@@ -23,7 +23,7 @@ TEXTS = ["a", "B", "", "hello world", "Good day, sir!", "ümlaut ß", "日本", 
 def samples_around(values, texts=TEXTS):
     """Returns samples of the inputs of a network, in two groups: with other floats, and with others of the rest.
 
-    The scale of a comparison is the largest number of a group, and floats can make that a large one.
+    The scale of a comparison is the range of a group, and floats can make that a large one.
     """
     return [list(samples_of_floats(values)), list(samples_of_others(values, texts))]
 
@@ -105,7 +105,8 @@ def compare_answers(model, groups, feeds):
         for name in found[0] if found else []:
             samples = [feeds(values) for values, _ in answered]
             pairs = [numbers_of(outputs[name], expected[name]) for (_, expected), outputs in zip(answered, found)]
-            scale = PROBABILITIES if name in probabilities else 0
+            is_half = any(expected[name].dtype == np.float16 for _, expected in answered)  # which may be off by a thousandth
+            scale = PROBABILITIES if name in probabilities else 0 if is_half else None
             compared.append((pairs if is_strict else without_nan(pairs, samples), samples, scale))
     # A sigmoid may be all but 0 for one sample, so the largest number is that of all of them.
     joined = [([np.concatenate(values) for values in zip(*pairs)], scale) for pairs, _, scale in compared]
@@ -186,8 +187,8 @@ def compare(found, expected, inputs, tolerance=1e-3, hint=None, scale_min=None):
 def difference(found, expected, scale_min=None):
     """Returns the largest difference, as a share of the range of the expected numbers, which may be years from 2000 to 2020.
 
-    What floats round away, and differences of probabilities, are shares of the largest number. So are all with a `scale_min`, which
-    that number is at least.
+    Of probabilities, and of what floats round away, it is a share of the largest number. So are all with a `scale_min`, which that
+    number is at least.
     """
     found, expected = rows_of(found), rows_of(expected)
     if found.shape != expected.shape:

@@ -53,6 +53,7 @@ def functions():
     tokens = tf.TensorSpec([None, 3], tf.int64, "tokens")
     yield "one_hot", lambda number: {"scores": tf.one_hot(number, 5) @ WEIGHTS}, [whole], DIFFERS
     yield "remainder", lambda number: {"day": tf.cast(number % 7, tf.float32)}, [whole], DIFFERS
+    yield "large_remainder", lambda number: {"day": 1e4 + tf.cast(number % 7, tf.float32)}, [whole], DIFFERS
     yield "rows", lambda number: {"vector": tf.gather(WEIGHTS, number)}, [whole], ["vector"]
 
     def both(number, tokens):
