@@ -38,7 +38,7 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from categories import GAP
-from comparison import compare, difference, rows_of
+from comparison import ROUNDING, compare, difference, rows_of
 from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
@@ -592,8 +592,8 @@ def example_among(model, inputs, network, rows):
     if not places or expected.shape[1] != (len(model.classes_) if is_classifier(model) else 1):
         return None
     if not is_classifier(model):
-        value = float(f"{expected[places[0], 0]:.6g}")
-        tolerance = float(f"{np.abs(expected).max() / 1000:.1g}") or 0.001
+        value = float(f"{expected[places[0], 0]:.8g}")
+        tolerance = float(f"{max(np.ptp(expected) / 1000, np.abs(expected).max() * ROUNDING):.1g}") or 0.001
         return {"input": sent[places[0]], "expected": {"value": value, "tolerance": tolerance}}
     at = max(places, key=lambda at: expected[at].max())
     best = expected[at].argmax()

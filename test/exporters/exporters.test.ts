@@ -212,7 +212,20 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
       expect(others[name]?.said).toContain('ä takes names of categories: x, y\n');
     }
-    expect(JSON.stringify(others['trees of large numbers']?.manifest)).not.toContain('missing');
+    expect(others['trees of large numbers']?.manifest).toEqual({
+      input: {
+        kind: 'table',
+        columns: ['a b', 'a_b'].map((column) => ({ name: column, datatype: 'number' })),
+      },
+      output: { kind: 'regression' },
+      example: {
+        input: expect.any(Object),
+        expected: {
+          value: expect.any(Number),
+          tolerance: expect.toSatisfy((tolerance) => tolerance < 1),
+        },
+      },
+    });
     for (const name of ['two numbers', 'clusters']) {
       expect(others[name]?.manifest).toEqual({
         input: {
