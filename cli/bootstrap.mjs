@@ -39,10 +39,11 @@ function checkNode() {
 
 /**
  * Ends as other programs do if nobody reads on, as with `| head`, unless the command minds it itself: without a word, but
- * as if SIGPIPE had killed it, since its work is not done.
+ * as if SIGPIPE had killed it, since its work is not done. A service goes on while the disk with its log is full.
  */
 function endWithReader(error) {
   if (process.stdout.listenerCount('error') > 1) return;
+  if (command === 'start' && error.code !== 'EPIPE') return;
   if (error.code !== 'EPIPE') throw error;
   process.exit(128 + constants.signals.SIGPIPE);
 }

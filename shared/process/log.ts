@@ -4,13 +4,16 @@ export type { Logger };
 
 const pauseMsMin = 1000;
 const pauseMsMax = 60_000;
+/** Of lines that cannot be written, because the disk is full. */
+const waitingBytesMax = 1024 ** 2;
 
 /** Sends a line of the log elsewhere as well. Must not throw. */
 export type SendLine = (line: string) => void;
 
 /**
  * Logs JSON lines to standard output: `error` is for the operator, `debug` for developers. Each
- * line is written before the call returns, because a process's last line says why it ended.
+ * line is written before the call returns, because a process's last line says why it ended. Lines that cannot be written
+ * are tried again with the next one, and end no process. Those beyond a megabyte are lost.
  */
 export function makeLogger(options: {
   role: string;
@@ -19,7 +22,8 @@ export function makeLogger(options: {
 }): Logger {
   const { role, level, send } = options;
   const base = { role, pid: process.pid };
-  const output = pino.destination({ fd: 1, sync: true });
+  const output = pino.destination({ fd: 1, sync: true, maxLength: waitingBytesMax });
+  output.on('error', () => {});
   const write = (line: string) => {
     output.write(line);
     send?.(line);

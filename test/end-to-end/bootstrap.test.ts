@@ -3,6 +3,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
@@ -167,3 +168,20 @@ test('a command whose output is not read to its end says nothing, and does not e
   const { stderr } = spawnSync('sh', ['-c', command], { cwd: directory, encoding: 'utf8' });
   expect(stderr).toBe('141\n');
 });
+
+test.skipIf(!existsSync('/dev/full'))(
+  'only a service goes on while the disk with its output is full',
+  () => {
+    const { directory, write, run } = makeProject();
+    run();
+    const lines = "console.log('hello'); setTimeout(() => process.exit(7), 100);";
+    const statusOf = (command: string) => {
+      write(`dist/cli/${command}.js`, lines);
+      return spawnSync(process.execPath, ['cli/bootstrap.mjs', command], {
+        cwd: directory,
+        stdio: ['ignore', openSync('/dev/full', 'w'), 'ignore'],
+      }).status;
+    };
+    expect([statusOf('start'), statusOf('hello')]).toEqual([7, 1]);
+  },
+);
