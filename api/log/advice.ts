@@ -32,7 +32,8 @@ const byCode: Partial<Record<ErrorCode, string>> = {
   model_load_failed: 'Look at the log of the workers for what is wrong with the version.',
   queue_unavailable:
     'Check that Redis runs, the network, and REDIS_URL; after a change of versions, that workers run.',
-  queue_lost: 'Find out why Redis lost its data, and keep an append-only file.',
+  queue_lost:
+    'Find out why Redis lost its data. Keep an append-only file, and set maxmemory-policy noeviction.',
   issuer_unavailable: 'Check OIDC_ISSUER, and that this process reaches it.',
   shutting_down: 'None: another instance answers.',
   deadline_exceeded:

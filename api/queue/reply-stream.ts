@@ -128,7 +128,7 @@ export class ReplyStream {
 
   #lost(): ScorelineError {
     this.#options.log.error(
-      'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
+      'Redis has lost its data; the requests that waited are refused. Keep an append-only file, and set maxmemory-policy noeviction',
     );
     return queueLost();
   }
