@@ -47,7 +47,8 @@ export async function checkRedis(
       unknownSinceMs = Number.POSITIVE_INFINITY;
     } else {
       unknownSinceMs = Math.min(unknownSinceMs, performance.now());
-      if (performance.now() - unknownSinceMs > unknownHostMsMax) throw unknownHost(failure, node);
+      if (performance.now() - unknownSinceMs > unknownHostMsMax)
+        throw unknownHost(failure, node, address);
     }
     await unless(signal, delay(againAfterMs));
   }
@@ -171,12 +172,16 @@ function checkServer(
   }
 }
 
-function unknownHost(failure: NodeJS.ErrnoException & { hostname?: string }, node: RedisNode) {
+function unknownHost(
+  failure: NodeJS.ErrnoException & { hostname?: string },
+  node: RedisNode,
+  { family }: RedisAddress,
+) {
   const { hostname = node.host } = failure;
   return unusable(
     'the name of a host',
-    `${hostname}, which is unknown here`,
-    'Check the name. The name of a container is known while it runs.',
+    `${hostname}, which ${family ? `has no address of IPv${family}` : 'is unknown'} here`,
+    `Check the name${family ? `, and family=${family}` : ''}. The name of a container is known while it runs.`,
   );
 }
 

@@ -131,7 +131,13 @@ describe('REDIS_URL', () => {
   });
 
   test('with an unknown host is refused after a while', async () => {
-    await expectRefused('redis://redis.invalid:6379', /name of a host; got redis.invalid/);
+    await Promise.all([
+      expectRefused(
+        'redis://redis.invalid:6379',
+        /name of a host; got redis.invalid, which is unk/,
+      ),
+      expectRefused('redis://redis.invalid:6379?family=6', /no address of IPv6 .*, and family=6/),
+    ]);
   });
 
   test('to a server of another kind is refused', async () => {
