@@ -155,12 +155,12 @@ describe('a key', () => {
     [['create', 'a;b'], 'NAME: expected 1 to 100 letters, digits, blanks and . @ : / - _; got a;b'],
     [
       ['create', 'a', '--scopes', 'all'],
-      '--scopes: expected one of "score"|"jobs"|"admin"; got all',
+      '--scopes: expected one of "score", "jobs", "admin"; got all',
     ],
-    [['create', 'a', '--models', ','], '--models: expected array to have >=1 items; got ,'],
-    [['create', 'a', '--per-second', 'many'], '--per-second: expected number; got many'],
+    [['create', 'a', '--models', ','], '--models: expected a list of 1 or more entries; got ,'],
+    [['create', 'a', '--per-second', 'many'], '--per-second: expected a number; got many'],
     [['create', 'a', '--burst', '5'], '--burst: expected --per-second with it; got 5'],
-    [['create', 'a', '--concurrent', '1.5'], '--concurrent: expected int; got 1.5'],
+    [['create', 'a', '--concurrent', '1.5'], '--concurrent: expected a whole number; got 1.5'],
     ...['soon', '45', '2030-02-31', 'May 2040'].map((time): [string[], string] => [
       ['create', 'a', '--expires', time],
       '--expires: expected a duration such as 90d',

@@ -79,7 +79,7 @@ describe('values', () => {
       [redis({ clusteringPolicy: 'OSSCluster', prefix: 'scoreline{}' })],
     'redis.clusteringPolicy: expected NoCluster or EnterpriseCluster, because KEDA reaches the shards of OSSCluster by their numbers, which are not in their certificates; or keda: { checkCertificates: false }, with which KEDA gives the password to whoever answers; got "OSSCluster"':
       [redis({ clusteringPolicy: 'OSSCluster' })],
-    'redis.clusteringPolicy: expected one of "NoCluster"|"EnterpriseCluster"|"OSSCluster"; got "oss"':
+    'redis.clusteringPolicy: expected one of "NoCluster", "EnterpriseCluster", "OSSCluster"; got "oss"':
       [redis({ clusteringPolicy: 'oss' })],
     "monitoring.namespaces: expected kube-system among them; otherwise Azure's Prometheus cannot reach the metrics; got nothing":
       [{ aks }],

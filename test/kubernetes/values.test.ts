@@ -31,7 +31,7 @@ describe('wrong values', () => {
       [{ host: 'https://x' }],
     'models.0.name: expected the name of a model: a-model-whose-name-is-longer-than-kubernetes-can-take, apple, eager, either, large, program, second, slow, small, tensor; got "larg"':
       [{ models: [{ name: 'larg' }] }],
-    'models: expected array to have >=1 items; got []': [{ models: [] }],
+    'models: expected a list of 1 or more entries; got []': [{ models: [] }],
     'models.1.name: expected each name once; small and small are both worker-small-1 in Kubernetes; got "small"':
       [{ models: [{ name: 'small' }, { name: 'small' }] }],
     'models.0.scaling: expected min <= max; with its manifest this is {"min":11,"max":10,"itemsPerWorker":64,"coolDownSeconds":300,"schedule":[]}; got {"min":11}':
@@ -81,7 +81,7 @@ describe('wrong values', () => {
     'images.worker: expected a tag that does not move; got "worker:latest"': [
       { images: { ...images, worker: 'worker:latest' } },
     ],
-    'redis.memory: expected string; got 2': [{ redis: { kind: 'in-cluster', memory: 2 } }],
+    'redis.memory: expected a text; got 2': [{ redis: { kind: 'in-cluster', memory: 2 } }],
     'models.0.memory: expected a size such as 512Mi or 2Gi; got "2GB"': [one({ memory: '2GB' })],
     'models.0.cpu: expected at least 0.01 processors; got 0': [one({ cpu: 0 })],
     "models.0.download: expected addresses of HTTP in source.urls of small's manifest, since workers have no pip; there are none; got true":
@@ -115,7 +115,7 @@ describe('wrong values', () => {
       [{ api: { settings: { QUEUE_ITEM_MAX: 5 } } }],
     'workers.settings.BODY_BYTES_MAX: expected a key of docs/configuration.md; other variables belong into environment; got 5':
       [{ workers: { settings: { BODY_BYTES_MAX: 5 } } }],
-    'api.settings.LOG_LEVEL: expected one of "trace"|"debug"|"info"|"warn"|"error"|"silent"; got "loud"':
+    'api.settings.LOG_LEVEL: expected one of "trace", "debug", "info", "warn", "error", "silent"; got "loud"':
       [{ api: { settings: { LOG_LEVEL: 'loud' } } }],
     'api.settings.BODY_BYTES_MAX: expected at most BODIES_BYTES_MAX, or the largest body is never admitted; got 300000000':
       [{ api: { settings: { BODY_BYTES_MAX: 300_000_000 } } }],

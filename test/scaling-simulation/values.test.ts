@@ -76,7 +76,7 @@ const wrong: Record<string, object> = {
     withPoints([0, 5]),
   'scenarios.only.load.points: expected a time after 0; got [{"atSeconds":0,"perSecond":5},{"atSeconds":0,"perSecond":6}]':
     withPoints([0, 5], [0, 6]),
-  'scenarios.only.load.shape: expected one of "steady"|"burst"|"day"|"visits"; got "square"':
+  'scenarios.only.load.shape: expected one of "steady", "burst", "day", "visits"; got "square"':
     withLoad({ shape: 'square', perSecond: 5 }),
   'scenarios.only.load: expected either shape and perSecond, or points, or clients and seconds (and quietSeconds); got {"shape":"day"}':
     withLoad({ shape: 'day' }),
@@ -101,7 +101,7 @@ const wrong: Record<string, object> = {
     },
   'scenarios.only.load.points.1.atSeconds: expected at most 2678400 seconds, a month; got 10000000000':
     withPoints([0, 0], [1e10, 0]),
-  'scenarios.only.load.clients: expected number to be <=10000; got 1000000000': withLoad({
+  'scenarios.only.load.clients: expected a number, at most 10000; got 1000000000': withLoad({
     clients: 1_000_000_000,
     seconds: 5,
   }),

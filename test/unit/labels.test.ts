@@ -126,12 +126,12 @@ describe('the labels of a ranking', () => {
   const { answer: _, ...unanswered } = question;
   test.each<[string, unknown, string]>([
     ['not JSON', 'id,answer\n', 'questions.json is not valid JSON: '],
-    ['an empty list', [], 'questions.json: expected array to have >=1 items'],
-    ['an object', {}, 'questions.json: expected array'],
+    ['an empty list', [], 'questions.json: expected a list of 1 or more entries'],
+    ['an object', {}, 'questions.json: expected a list'],
     [
       'without answers',
       [question, unanswered],
-      'questions.json, line 1, entry 2, answer: expected string',
+      'questions.json, line 1, entry 2, answer: expected a text',
     ],
     [
       'with ids that are texts',

@@ -164,9 +164,9 @@ describe('a wrong manifest', () => {
       batch: { max: 4, waitMs: 1000 },
       deadlineMs: 1000,
     },
-    'device.threads: expected number to be <=1024; got 1025': { device: { threads: 1025 } },
-    'deadlineMs: expected number; got NaN': `${JSON.stringify(sampleManifest).slice(0, -1)}, deadlineMs: .nan}`,
-    'description: expected string; got nothing': JSON.stringify(withoutDescription),
+    'device.threads: expected a number, at most 1024; got 1025': { device: { threads: 1025 } },
+    'deadlineMs: expected a number; got NaN': `${JSON.stringify(sampleManifest).slice(0, -1)}, deadlineMs: .nan}`,
+    'description: expected a text; got nothing': JSON.stringify(withoutDescription),
     'version: expected a text (in quotes) or a whole number; got nothing':
       JSON.stringify(withoutVersion),
     'source.engine: expected engine beside source, not in it; got "python"': {
@@ -186,16 +186,16 @@ describe('a wrong manifest', () => {
       {
         scaling: { schedule: [{ from: '08:00', to: '18:00', timezone: '+01:00', workers: 1 }] },
       },
-    'description: expected string; got 7': { description: 7 },
-    'source.bytes: expected number; got "many"': { source: { ...source, bytes: 'many' } },
-    'engine: expected one of "onnx"|"python"; got "pyhton"': { engine: 'pyhton' },
+    'description: expected a text; got 7': { description: 7 },
+    'source.bytes: expected a number; got "many"': { source: { ...source, bytes: 'many' } },
+    'engine: expected one of "onnx", "python"; got "pyhton"': { engine: 'pyhton' },
     'source.externalData: expected one of the keys engine, file, requirements, files; got []': {
       engine: 'python',
       source: { externalData: [] },
     },
     'device.type: expected cpu or cuda with engine: python, whose program uses the device by itself; got "webgpu"':
       { engine: 'python', source: undefined, device: 'webgpu' },
-    'batch.max: expected number to be >0; got 0': { batch: { max: 0 } },
+    'batch.max: expected a number, more than 0; got 0': { batch: { max: 0 } },
     'source.sha256: expected 64 hexadecimal digits; got "abc"': {
       source: { ...source, sha256: 'abc' },
     },
@@ -248,7 +248,7 @@ describe('a wrong manifest', () => {
     'outputs.an age: expected a name of letters, digits, _ and -; got {"kind":"regression"}': {
       outputs: { 'an age': { kind: 'regression' } },
     },
-    'output.activation: expected one of "none"|"softmax"|"sigmoid"; got "relu"': {
+    'output.activation: expected one of "none", "softmax", "sigmoid"; got "relu"': {
       output: { ...output, activation: 'relu' },
     },
     'output.threshold: expected a number, or one for each label; got "high"': {
@@ -281,7 +281,7 @@ describe('a wrong manifest', () => {
       },
     'network.inputs: expected each name once; got [{"name":"in","datatype":"FP32","shape":[-1]},{"name":"in","datatype":"FP32",...':
       { network: { inputs: [declared, declared], outputs: [declared] } },
-    'network.inputs.0.shape.0: expected number to be >=-1; got -2': {
+    'network.inputs.0.shape.0: expected a number, -1 or more; got -2': {
       network: { inputs: [{ ...declared, shape: [-2] }], outputs: [declared] },
     },
     'network.inputs: expected a first dimension in each input, which counts items; without one, set batch: none; got [{"name":"in","datatype":"FP32","shape":[]}]':
@@ -306,12 +306,12 @@ describe('a wrong manifest', () => {
     },
     'input.mean: expected a number, or a list of three: one for each channel, in the order of channels; got [0,0]':
       { input: { ...imageInput, mean: [0, 0], std: 1 } },
-    'input.tensor: expected one of "uint8-nhwc"|"uint8-nchw"|"float32-nhwc"|"float32-nchw"|"float16-nhwc"|"float16-nchw"; got "float64-nchw"':
+    'input.tensor: expected one of "uint8-nhwc", "uint8-nchw", "float32-nhwc", "float32-nchw", "float16-nhwc", "float16-nchw"; got "float64-nchw"':
       { input: { ...imageInput, tensor: 'float64-nchw' } },
-    'input.channels: expected one of "rgb"|"bgr"|"grey"; got "gbr"': {
+    'input.channels: expected one of "rgb", "bgr", "grey"; got "gbr"': {
       input: { ...imageInput, scale: 1, channels: 'gbr' },
     },
-    'input.resize: expected one of "stretch"|"crop"|"shorter-side"|"letterbox"; got "fit"': {
+    'input.resize: expected one of "stretch", "crop", "shorter-side", "letterbox"; got "fit"': {
       input: { ...imageInput, scale: 1, resize: 'fit' },
     },
     'input.shorterSide: expected a number with resize: shorter-side, and only there; got nothing': {
@@ -334,15 +334,16 @@ describe('a wrong manifest', () => {
     'device.fallback: expected "cpu"; got "webgpu"': {
       device: { type: 'cuda', fallback: 'webgpu' },
     },
-    'device.type: expected one of "cpu"|"cuda"|"tensorrt"|"webgpu"|"coreml"|"dml"; got "tpu"': {
-      device: { type: 'tpu' },
-    },
+    'device.type: expected one of "cpu", "cuda", "tensorrt", "webgpu", "coreml", "dml"; got "tpu"':
+      {
+        device: { type: 'tpu' },
+      },
     'scaling: expected min <= max; got {"min":3,"max":2}': { scaling: { min: 3, max: 2 } },
     'version: expected quotes around this value, "010"; got 010, which YAML reads as 10':
       'name: sample\nversion: 010\n',
     'line 3: expected valid YAML; got: deficient indentation': 'name: sample\nversion: [1\n',
     'line 2: expected valid YAML; got: duplicated mapping key': 'name: sample\nname: sample\n',
-    '(the whole file): expected object; got [{"name":"sample"}]': '- name: sample\n',
+    '(the whole file): expected an object; got [{"name":"sample"}]': '- name: sample\n',
     'line 1: expected valid YAML; got: expected a document, but the input is empty': '',
   };
 
