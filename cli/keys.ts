@@ -4,6 +4,7 @@
 // else goes to standard error. The keys are in the Redis of REDIS_URL, or in the private one of `npm start`.
 // With KEYS_FILE, which somebody else writes, the record to put there is printed instead.
 
+import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { dump as toYaml } from 'js-yaml';
@@ -21,6 +22,8 @@ import { makeKeyCommand } from '../shared/configuration/access.js';
 import { readConfiguration, redisSettings } from '../shared/configuration/configuration.js';
 import { splitList } from '../shared/configuration/values.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
+import { listed } from '../shared/listed.js';
+import { listModels } from '../shared/manifest/file.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import { useRedis } from '../shared/redis/node.js';
 import { explain } from '../shared/redis/redis.js';
@@ -28,6 +31,7 @@ import { messageOf } from '../shared/zod-issue.js';
 import { parseArguments } from './arguments.js';
 import { runCommand } from './command.js';
 import { misused, wrong } from './faults.js';
+import { modelsDirectory } from './models/directory.js';
 import { findPrivateRedis } from './redis/port.js';
 
 const usage = `Usage: npm run keys -- COMMAND
@@ -52,6 +56,9 @@ const optionOf = {
   burst: 'burst',
   concurrent: 'concurrent',
 } as const;
+
+/** How many models a note names. */
+const namesMax = 10;
 
 const rfc3339 = z.union([z.iso.date(), z.iso.datetime({ offset: true })]);
 
@@ -86,9 +93,21 @@ async function create(name: string, values: Values): Promise<void> {
     expiresAt: values.expires === undefined ? undefined : readFuture('expires', values.expires),
   });
   await keep(record);
+  noteAbsent(record.models ?? []);
   const end = record.expiresAt === undefined ? '' : `, valid until ${record.expiresAt}`;
   show(key, `The key "${name}", with the id ${record.id}${end}. It is shown this once:`);
   await untilItCounts();
+}
+
+/** The models may come later, or be elsewhere. */
+function noteAbsent(names: readonly string[]): void {
+  if (!existsSync(modelsDirectory)) return;
+  const here = listModels(modelsDirectory);
+  const absent = names.filter((name) => !here.includes(name));
+  if (absent.length === 0) return;
+  say(
+    `Note: ${modelsDirectory} has no model ${absent.join(', ')}. The models there: ${listed(here, namesMax)}.`,
+  );
 }
 
 async function rotate(id: string, keepOld = '24h'): Promise<void> {

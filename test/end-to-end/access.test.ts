@@ -113,6 +113,17 @@ describe('a key', () => {
     expect(stdout).not.toContain(key.slice(15));
   });
 
+  test('for a model that is not there is made with a note', async () => {
+    const { stdout, stderr } = await runKeys(
+      'create',
+      'typo',
+      '--models',
+      'faq-mather,faq-matcher',
+    );
+    secrets.push(stdout.slice(15));
+    expect(stderr).toMatch(/^Note: \S+ has no model faq-mather\. The models there: .*faq-matcher/m);
+  });
+
   test('that is revoked is refused at every API, without a restart', async () => {
     const key = await createKey('leaver');
     await runKeys('revoke', idOf(key));
