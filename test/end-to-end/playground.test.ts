@@ -671,6 +671,21 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await help.waitFor();
     });
 
+    test('fits a small phone: its links in one row, and Close beside its heading', async () => {
+      const page = await open('', { isNew: true, viewport: { width: 320, height: 700 } });
+      const close = page.getByRole('button', { name: 'Close' });
+      const heading = page.getByRole('heading', { name: 'What you are looking at' });
+      await close.waitFor();
+      const [links, button, title] = await Promise.all([
+        page.locator('.views a').evaluateAll((all) => all.map((each) => each.clientHeight)),
+        close.boundingBox(),
+        heading.boundingBox(),
+      ]);
+      expect(Math.max(...links)).toBeLessThan(45);
+      expect(button?.y).toBeLessThan((title?.y ?? 0) + (title?.height ?? 0));
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320);
+    });
+
     test('works behind a prefix', async () => {
       const page = await open('', { url: scene.prefixed });
       await page.getByRole('button', { name: 'Cannot read properties of undefined' }).click();
