@@ -47,13 +47,31 @@ export function kindsOf(
  */
 export function readInputs(kinds: InputKinds, model: Model, input: unknown): RawInput[] {
   const { input: kind } = kindsOf(kinds, model);
+  return sayingWhat(kind, model, () => kind.fromJson(input, model));
+}
+
+/**
+ * Reads the input for a model from a file in a form.
+ * @throws ScorelineError of `InputKind.fromBytes`, which also says what the model takes
+ */
+export function readFile(
+  kinds: InputKinds,
+  model: Model,
+  { bytes, name, charset }: { bytes: Buffer; name: string; charset?: string | undefined },
+): RawInput {
+  const { input: kind } = kindsOf(kinds, model);
+  return sayingWhat(kind, model, () => kind.fromBytes(bytes, { name, charset }));
+}
+
+/** A client may have the wrong model, and not the wrong form. */
+function sayingWhat<T>({ noun }: InputKind, model: Model, read: () => T): T {
   try {
-    return kind.fromJson(input, model);
+    return read();
   } catch (thrown) {
     if (!(thrown instanceof ScorelineError)) throw thrown;
     throw new ScorelineError(
       thrown.code,
-      `The model ${model.name} takes ${kind.noun}. ${thrown.message}`,
+      `The model ${model.name} takes ${noun}. ${thrown.message}`,
     );
   }
 }

@@ -234,6 +234,12 @@ describe('a problem document answers', () => {
     const list = await post(service.url + image, { inputs: Array(inputsMax + 1).fill('') });
     expectProblem(list, 400, 'too_many_inputs');
   });
+
+  it('a form with a picture for a model of texts, and says what the model takes', async () => {
+    const answer = await sendForm(text, [cat]);
+    expectProblem(answer, 400, 'input_invalid');
+    expect(answer.body.detail).toMatch(/^The model faq-matcher takes a text\. Expected UTF-8/);
+  });
 });
 
 describe('an image that cannot be used', () => {

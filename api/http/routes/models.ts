@@ -11,7 +11,7 @@ import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call/call.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import type { RawInput } from '../../kinds/kind.js';
-import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
+import { type InputKinds, kindsOf, readFile, readInput } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import type { Scoring } from '../../scoring.js';
 import type { Arrived } from '../../several-inputs/several-inputs.js';
@@ -198,8 +198,7 @@ function readBodyInputs(
       const isJson = model.manifest.input.kind === 'json';
       return isJson ? { read: () => kind.fromBytes(Buffer.from(input)) } : fromJson(input);
     }
-    const { name, bytes, charset } = input;
-    return { name, read: () => kind.fromBytes(bytes, { name, charset }) };
+    return { name: input.name, read: () => readFile(kinds, model, input) };
   });
   if (inputs.length > 0) return { inputs, isList: inputs.length > 1, given };
   throw new ScorelineError(
