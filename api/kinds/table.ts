@@ -50,7 +50,7 @@ export const table: InputKind = {
   fromBytes() {
     throw new ScorelineError(
       'unsupported_media_type',
-      'Expected a row of a table as JSON, as in {"input": {"age": 42, "colour": "red"}}, with the content type application/json; got bytes.',
+      'Expected a row of a table as JSON, as in {"input": {"COLUMN": VALUE, …}}, with the content type application/json; got bytes.',
     );
   },
 

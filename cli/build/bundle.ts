@@ -12,6 +12,8 @@ import { packageDirectory } from '../../shared/version.js';
 const root = packageDirectory();
 const dist = path.join(root, 'dist');
 const target = bundleOf(root);
+/** A service that runs starts its workers and trials from the build that it began with, also after several builds. */
+const keptMax = 10;
 
 /**
  * Packages that stay as they are: native ones and what stands before them, those that read files beside them or choose
@@ -57,8 +59,8 @@ function placeInBundle(file: string): string {
 
 // What is there is whole, and the program of processes that run.
 if (!existsSync(target)) await join();
-const [, ...old] = foldersIn(path.dirname(target)).filter((folder) => folder !== target);
-for (const folder of old) rmSync(folder, { recursive: true });
+for (const folder of foldersIn(path.dirname(target)).slice(keptMax))
+  rmSync(folder, { recursive: true });
 
 async function join(): Promise<void> {
   const part = `${target}.part-${process.pid}`;
