@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { networkSchema } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { datatypes } from '../../shared/tensors/tensors.js';
-import { anyInferForms, dataSchemas, inferFormsOf } from '../inference/forms.js';
+import { flatSchemas } from '../inference/element-schema.js';
+import { anyInferForms, inferFormsOf } from '../inference/forms.js';
 import { indexRequestSchema } from '../inference/index-request.js';
 import { accessCodes, type Context } from './context.js';
 import { extensionPaths } from './inference-extensions.js';
@@ -144,7 +145,7 @@ export function describeData(parts: Context['parts'], model: Model | undefined):
   const used = new Set([...inputs, ...outputs].map(({ datatype }) => datatype));
   if (outputs.length > 0) used.add('BYTES');
   for (const datatype of datatypes) {
-    if (used.has(datatype)) parts.schema(`${datatype}Data`, dataSchemas[datatype]);
+    if (used.has(datatype)) parts.schema(`${datatype}Data`, flatSchemas[datatype]);
   }
 }
 

@@ -67,6 +67,8 @@ const options: Parameters<typeof z.toJSONSchema>[1] = {
     if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
     // The names of properties are always strings.
     delete jsonSchema.propertyNames;
+    // `maxItems` says the same, and openapi-python-client knows no schemas that are `false`.
+    if (jsonSchema.items === false) delete jsonSchema.items;
     if (jsonSchema.anyOf) joinForms(jsonSchema, jsonSchema.anyOf);
   },
 };

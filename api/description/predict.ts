@@ -4,8 +4,7 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
-import { elementSchemas } from '../inference/element-schema.js';
-import { dataSchemas } from '../inference/forms.js';
+import { elementSchemas, nestedSchema } from '../inference/element-schema.js';
 import { isOneInRow } from '../inference/predict-request.js';
 import { servingStates } from '../inference/serving.js';
 import { kindsOf } from '../kinds/kinds.js';
@@ -237,7 +236,7 @@ function namesOf(tensors: readonly DeclaredTensor[], describe: Describe): z.ZodT
 
 /** The first of the dimensions counts rows. */
 function rowOf({ datatype, shape }: DeclaredTensor): z.ZodType {
-  return shape.length > 1 ? dataSchemas[datatype] : elementSchemas[datatype];
+  return nestedSchema(datatype, Math.max(shape.length - 1, 0));
 }
 
 /** A row as it is asked, or answered where the manifest names the output. */
@@ -246,6 +245,6 @@ function rowIn(input: DeclaredTensor): z.ZodType {
   return isOneInRow(input) ? z.union([elementSchemas[input.datatype], row]) : row;
 }
 
-function columnOf({ datatype }: DeclaredTensor): z.ZodType {
-  return dataSchemas[datatype];
+function columnOf({ datatype, shape }: DeclaredTensor): z.ZodType {
+  return nestedSchema(datatype, shape.length);
 }

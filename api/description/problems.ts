@@ -57,7 +57,8 @@ export function makeProblemsOf(
   const describe = (form: ErrorForm, status: number, codes: readonly ErrorCode[]): Response => {
     const { name, schema, type } = forms[form];
     const rows = codes.map((each) => `- \`${each}\`: ${errorTable[each].title}.`);
-    const own = { properties: { code: { enum: codes }, status: { const: status } } };
+    // openapi-python-client joins a number with an enumeration, and with no constant.
+    const own = { properties: { code: { enum: codes }, status: { enum: [status] } } };
     return {
       description: rows.join('\n'),
       headers: headersOf(status),

@@ -1,7 +1,7 @@
 // The elements of tensors in JSON, as json-tensor.ts reads and writes them, for the description of the service.
 
 import { z } from 'zod';
-import type { Datatype } from '../../shared/tensors/tensors.js';
+import { type Datatype, datatypes } from '../../shared/tensors/tensors.js';
 
 const special = z.enum(['NaN', 'Infinity', '-Infinity']);
 const whole = (low: number, high: number) => z.int().min(low).max(high);
@@ -34,3 +34,17 @@ export const elementSchemas: Readonly<Record<Datatype, z.ZodType>> = {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: ONNX Runtime ends a string at its first NUL.
   BYTES: z.string().regex(/^[^\u0000]*$/),
 };
+
+/** All elements of a tensor in one list. */
+export const flatSchemas = Object.fromEntries(
+  datatypes.map((datatype) => [
+    datatype,
+    z.array(elementSchemas[datatype]).describe('The elements in row-major order.'),
+  ]),
+) as unknown as Readonly<Record<Datatype, z.ZodType>>;
+
+/** Elements in lists as deep as a tensor has dimensions. No schema holds itself, since generators of clients refuse that. */
+export function nestedSchema(datatype: Datatype, depth: number): z.ZodType {
+  if (depth === 0) return elementSchemas[datatype];
+  return depth === 1 ? flatSchemas[datatype] : z.array(nestedSchema(datatype, depth - 1));
+}

@@ -7,7 +7,7 @@ import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { isOpen, openShape } from '../../shared/tensors/network.js';
 import { countElements, type Datatype, datatypes } from '../../shared/tensors/tensors.js';
-import { elementSchemas } from './element-schema.js';
+import { flatSchemas, nestedSchema } from './element-schema.js';
 import { classesMax, requestSchema, sizeMax } from './infer-request.js';
 
 export interface InferForms {
@@ -16,16 +16,6 @@ export interface InferForms {
   /** A request of one row; undefined if its data would be long. */
   readonly example: unknown;
 }
-
-/** The data of each datatype, flat or nested. The schema holds itself. */
-export const dataSchemas = Object.fromEntries(
-  datatypes.map((datatype) => {
-    const data: z.ZodType = z
-      .array(z.union([elementSchemas[datatype], z.lazy(() => data)]))
-      .describe('The elements in row-major order: one list, or lists nested as the shape says.');
-    return [datatype, data];
-  }),
-) as unknown as Readonly<Record<Datatype, z.ZodType>>;
 
 const parametersSchema = z
   .object({
@@ -97,7 +87,6 @@ function inputOf({ name, datatype, shape }: DeclaredTensor, rows: z.ZodType | un
     if (!isOpen(size)) return z.literal(size);
     return (at === 0 && rows) || openSize;
   });
-  const data = dataSchemas[datatype];
   return z.object({
     name: z.literal(name),
     datatype: z.literal(datatype),
@@ -105,9 +94,14 @@ function inputOf({ name, datatype, shape }: DeclaredTensor, rows: z.ZodType | un
       sizes.length === 0
         ? z.array(z.number()).max(0)
         : z.tuple(sizes as [z.ZodType, ...z.ZodType[]]),
-    data: shape.length === 0 ? z.union([elementSchemas[datatype], data]) : data,
+    data: dataSchema(datatype, shape.length),
     parameters: anySchema,
   });
+}
+
+function dataSchema(datatype: Datatype, depth: number): z.ZodType {
+  const flat = flatSchemas[datatype];
+  return depth === 1 ? flat : z.union([flat, nestedSchema(datatype, depth)]);
 }
 
 const wishSchema = wishWith(classesMax);
@@ -144,7 +138,7 @@ function responseOf({ name, version }: Model, { outputs }: Network) {
         .describe('BYTES if the classification of the output was asked for.'),
       shape: shapeSchema,
       data: z
-        .union([...new Set([dataSchemas[output.datatype], dataSchemas.BYTES])])
+        .union([...new Set([flatSchemas[output.datatype], flatSchemas.BYTES])])
         .optional()
         .describe('Missing if the output is binary.'),
       parameters: binarySchema,

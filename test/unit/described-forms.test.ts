@@ -257,6 +257,8 @@ describe('a request of the Open Inference Protocol', () => {
   test.each<[string, Record<string, unknown>]>([
     ['a row', { inputs: [right] }],
     ['nested data', { inputs: [{ ...right, data: [[1, 2]] }] }],
+    ['data nested in part', { inputs: [{ ...right, data: [1, [2]] }] }],
+    ['data nested too deep', { inputs: [{ ...right, data: [[[1, 2]]] }] }],
     ['four rows', { inputs: [{ ...right, shape: [4, 2], data: [1, 2, 3, 4, 5, 6, 7, 8] }] }],
     ['too many rows', { inputs: [{ ...right, shape: [5, 2], data: Array(10).fill(1) }] }],
     ['no row', { inputs: [{ ...right, shape: [0, 2], data: [] }] }],

@@ -121,6 +121,25 @@ group('the document', () => {
     expect(forms).toHaveLength(5);
   });
 
+  // With these, openapi-typescript makes types that do not compile, and openapi-python-client makes nothing.
+  test('has no schema that holds itself, is a boolean, or joins a number with a constant', () => {
+    const { components } = make();
+    const { schemas } = components;
+    const inside = (value: unknown, path: readonly string[]): void => {
+      if (typeof value !== 'object' || value === null) return;
+      for (const [key, each] of Object.entries(value)) {
+        if (key === '$ref') {
+          expect(path).not.toContain(each);
+          inside(schemas[String(each).replace('#/components/schemas/', '')], [...path, each]);
+        } else inside(each, path);
+      }
+    };
+    for (const name of Object.keys(schemas)) inside({ $ref: `#/components/schemas/${name}` }, []);
+    expect(JSON.stringify(schemas)).toContain('"prefixItems":');
+    expect(JSON.stringify(schemas)).not.toContain('"items":false');
+    expect(JSON.stringify(components.responses)).not.toContain('"status":{"const":');
+  });
+
   test('has the addresses of each model, and its own forms', () => {
     const { paths, components } = make();
     expect(Object.keys(paths)).toEqual(
