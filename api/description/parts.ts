@@ -69,6 +69,9 @@ const options: Parameters<typeof z.toJSONSchema>[1] = {
     delete jsonSchema.propertyNames;
     // `maxItems` says the same, and openapi-python-client knows no schemas that are `false`.
     if (jsonSchema.items === false) delete jsonSchema.items;
+    // The clients in Python of openapi-generator compare `True` with the text "true", and a parsed time with the pattern.
+    if (typeof jsonSchema.const === 'boolean') delete jsonSchema.const;
+    if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
     if (jsonSchema.anyOf) joinForms(jsonSchema, jsonSchema.anyOf);
   },
 };
