@@ -313,6 +313,34 @@ test('an output that does not count rows is found at the start, also beside an a
   });
 });
 
+test.each([
+  ['as its own answer', {}],
+  ['as one of several answers', { twice: { kind: 'regression' } }],
+])(
+  'several numbers in a row are no regression, %s, whatever the manifest declares',
+  async (_what, heads) => {
+    const directory = makeFolder({});
+    const inputs = [declared('row', 'FP32', [-1, 2])];
+    addTensorModel(directory, {
+      name: 'm',
+      // Its size is known after a run.
+      nodes: [node('Compress', ['row', 'both'], ['twice'], integer('axis', 1))],
+      constants: [tensor('both', elementTypes.BOOL, [2], Buffer.of(1, 1))],
+      network: { inputs, outputs: [declared('twice', 'FP32', [-1, 1])] },
+      file: { inputs, outputs: [declared('twice', 'FP32', [-1, -1])] },
+      changes: {
+        input: { kind: 'table', columns: ['a', 'b'].map((name) => ({ name, datatype: 'number' })) },
+        output: { kind: 'twice' in heads ? 'tensors' : 'regression' },
+        outputs: heads,
+      },
+    });
+    await expect(open(directory, 'm')).rejects.toMatchObject({
+      code: 'model_output_mismatch',
+      message: expect.stringContaining('the model returned 2'),
+    });
+  },
+);
+
 test('an output that does not count rows is left alone if nothing is declared, since no caller can ask for it', async () => {
   const directory = makeFolder({ 'm/labels.txt': 'red\ngreen\nblue\n' });
   const three = Buffer.from(Float32Array.of(1, 2, 3).buffer);

@@ -59,6 +59,20 @@ export function makeAnswer(
   );
 }
 
+/** Finds the outputs that are to have one number for each row: those of the regressions. */
+export function findNumbers(
+  { name: model, manifest: { output }, heads }: Model,
+  values: readonly TensorValue[],
+): string[] {
+  const own = { key: 'output', output };
+  const further = heads.map((head) => ({ key: `outputs.${head.name}`, output: head.output }));
+  return [own, ...further].flatMap((each) =>
+    each.output.kind === 'regression'
+      ? [findNumber({ model, key: each.key }, each.output.tensor, values)]
+      : [],
+  );
+}
+
 function makePlain(names: readonly string[]): Answer {
   return {
     names,
