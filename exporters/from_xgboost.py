@@ -92,9 +92,22 @@ def convert(booster, count, objective):
     types = [each if each == "c" else "float" for each in booster.feature_types or []] or None
     booster.feature_names, booster.feature_types = None, types
     try:
-        return convert_xgboost(booster, initial_types=[("row", FloatTensorType([None, count]))], target_opset=OPSET)
+        network = convert_xgboost(booster, initial_types=[("row", FloatTensorType([None, count]))], target_opset=OPSET)
     except Exception as error:  # the converter has several classes of errors
         fail(f"expected a model that onnxmltools can export; got the objective {objective}: {reason(error)}. {OTHERWISE}")
+    number_answers(network, learner_of(booster)["gradient_booster"]["model"]["tree_info"])
+    return network
+
+
+def number_answers(network, answers):
+    """Has each tree add to its own answer: a class, or a number of several. The converter takes them for one tree each in turn."""
+    for node in network.graph.node:
+        attributes = {each.name: each.ints for each in node.attribute}
+        for kind in ("class", "target"):
+            if f"{kind}_ids" in attributes:
+                attributes[f"{kind}_ids"][:] = [answers[tree] for tree in attributes[f"{kind}_treeids"]]
+    if len(network.graph.output) == 1:  # it declares one number for several, too
+        network.graph.output[0].type.tensor_type.shape.dim[1].dim_value = max(answers) + 1
 
 
 def learner_of(booster):

@@ -30,7 +30,7 @@ def finish(network, path, columns, rows, predict, categories=(), whole=(), lists
     whole       how the booster makes whole numbers of those: TOWARDS_ZERO or DOWN
     lists       the names of the categories by the places of their columns, of those that can be told
     labels      the names of the classes, if the file has them
-    output      the section of the manifest; a network of one output is a regression without it
+    output      the section of the manifest; without it, a network of one output answers with a number, or with several
     """
     make_whole(network, [at in categories for at in range(len(columns))], whole)
     rng = np.random.default_rng(3)
@@ -54,7 +54,7 @@ def finish(network, path, columns, rows, predict, categories=(), whole=(), lists
         compare(align(found), align(predict(table)), f"{len(rows)} rows with names of categories")
     manifest = {"input": {"kind": "table", "columns": columns}}
     if output is None and len(network.graph.output) == 1:
-        output = {"kind": "regression"}
+        output = {"kind": "regression" if np.size(predict(rows[:1])) == 1 else "tensors"}
     save(network, path, labels=labels, manifest={**manifest, "output": output} if output else manifest)
 
 

@@ -54,6 +54,22 @@ def check_names(folder):
     assert np.abs(found.ravel() - booster.predict(xgboost.DMatrix(others, enable_categorical=True))).max() < 1e-5
 
 
+def check_forests(folder):
+    """Compares boosters of several trees a round for each class, or for each number of an answer, with their networks."""
+    classes, settings = np.digitize(NUMBERS, [0, 2]), {"n_estimators": 4, "num_parallel_tree": 3, "subsample": 0.7}
+    for model, answers in [
+        (xgboost.XGBClassifier(**settings), classes),
+        (xgboost.XGBRFClassifier(n_estimators=5), classes),
+        (xgboost.XGBRegressor(**settings), np.column_stack([NUMBERS, -NUMBERS, ROWS[:, 1]])),
+    ]:
+        model.fit(ROWS, answers).save_model(folder / "model.json")
+        sys.argv = ["from_xgboost.py", str(folder / "model.json"), str(folder / "model.onnx")]
+        from_xgboost.main()
+        found = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"row": ROWS})[-1]
+        scores = model.predict_proba(ROWS) if answers is classes else model.predict(ROWS)
+        assert np.abs(found - scores).max() < 1e-5, model
+
+
 def refusal_of_vectors(folder):
     """Returns what the exporter says of trees whose leaves have several numbers. XGBoost's own words have a stack of calls."""
     file = folder / "vectors.json"
@@ -65,6 +81,7 @@ def refusal_of_vectors(folder):
 def main():
     folder = Path(sys.argv[1])
     check_names(folder)
+    check_forests(folder)
     check("several numbers in a leaf", refusal_of_vectors(folder), "multi-target tree is not yet implemented")
     assert difference(folder, "reg:squarederror", NUMBERS) < 1e-5
     assert difference(folder, "binary:logistic", NUMBERS > 1) < 1e-5
