@@ -41,6 +41,7 @@ export class Parts {
       ...options,
       uri: (id) => `#/components/schemas/${id}`,
     });
+    for (const [id, schema] of Object.entries(schemas)) if (!isOfRequest(id)) open(schema);
     return {
       schemas: byName(Object.entries(schemas).map(([id, schema]) => [id, bare(schema)])),
       responses: byName([...this.#responses]),
@@ -57,7 +58,7 @@ export function toSchema(schema: z.ZodType): Schema {
 
 /**
  * Of a schema that transforms its input, describes the input, since that is what clients send. That also leaves
- * objects open: a later version may answer with more keys.
+ * objects open, but for those that are strict.
  */
 const options: Parameters<typeof z.toJSONSchema>[1] = {
   io: 'input',
@@ -75,6 +76,18 @@ const options: Parameters<typeof z.toJSONSchema>[1] = {
     if (jsonSchema.anyOf) joinForms(jsonSchema, jsonSchema.anyOf);
   },
 };
+
+function isOfRequest(id: string): boolean {
+  return /^[A-Za-z]+Request(_|$)/.test(id);
+}
+
+/** Opens the strict objects of an answer, such as parts of a manifest: a later version may answer with more keys. */
+function open(schema: unknown): void {
+  if (typeof schema !== 'object' || schema === null) return;
+  const object = schema as Record<string, unknown>;
+  if (object.additionalProperties === false) delete object.additionalProperties;
+  for (const each of Object.values(object)) open(each);
+}
 
 /** Several models can have the same form, and some documents have only one form, or none that is known. */
 function joinForms(schema: JsonSchema, forms: readonly JsonSchema[]): void {

@@ -121,6 +121,16 @@ group('the document', () => {
     expect(forms).toHaveLength(5);
   });
 
+  test('leaves the objects of answers open, for the keys of a later version', () => {
+    const { schemas } = make().components;
+    const isClosed = (of: (name: string) => boolean) =>
+      Object.keys(schemas)
+        .filter((name) => of(name.split('_')[0] ?? ''))
+        .filter((name) => JSON.stringify(schemas[name]).includes('"additionalProperties":false'));
+    expect(isClosed((name) => !name.endsWith('Request'))).toEqual([]);
+    expect(isClosed((name) => name.endsWith('Request'))).toContain('ScoreRequest_text_1');
+  });
+
   // With these, openapi-typescript makes types that do not compile, openapi-python-client makes nothing, and what
   // openapi-generator makes refuses the answers.
   test('has no schema that generators of clients misread', () => {
