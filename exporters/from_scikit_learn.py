@@ -312,7 +312,8 @@ def convert(model, inputs, rows, expected):
         inputs.is_wide = is_wide
         options = {id(step): settings for step in steps_of(original) if (settings := options_of(step))}
         try:
-            network = to_onnx(original, initial_types=inputs.types, options=options, target_opset=OPSET)
+            network = to_onnx(original, initial_types=getattr(inputs, "all_types", inputs.types), options=options, target_opset=OPSET)
+            drop_unused(network, inputs)
             name_inputs(network, [name for name, _ in inputs.types])
             name_gaps(network, original)
             if is_wide:
@@ -360,6 +361,13 @@ def name_gaps(network, model):
             for values in lists:
                 if texts == [str(value) for value in values]:
                     attribute.strings[:] = [(GAP if is_gap(value) else value).encode() for value in values]
+
+
+def drop_unused(network, inputs):
+    """Drops the inputs of columns that are not used. A ColumnTransformer by places counts them."""
+    for value, column in zip(list(network.graph.input), getattr(inputs, "columns", [])):
+        if column is None:
+            network.graph.input.remove(value)
 
 
 def list_labels(network, outputs, count):

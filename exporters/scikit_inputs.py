@@ -171,6 +171,13 @@ class Columns:
         types = {"text": StringTensorType, "whole": Int64TensorType, "number": number_type(self.is_wide)}
         return [(column["name"], types[kind]([None, 1])) for column, kind in zip(self.used(), self.kinds)]
 
+    @property
+    def all_types(self):
+        """The types with those of columns that are not used, which have a place, too."""
+        types = dict(self.types)
+        names = [column["name"] if column else f"unused {at}" for at, column in enumerate(self.columns)]
+        return [(name, types.get(name, FloatTensorType([None, 1]))) for name in names]
+
     def used(self):
         return [column for column in self.columns if column]
 

@@ -230,6 +230,8 @@ def wrapped():
     columns = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"])])
     first = FixedThresholdClassifier(make_pipeline(columns, LogisticRegression()), threshold=0.2, pos_label=CLASSES[0])
     yield "a threshold of the first class, of columns", first.fit(ROWS, CLASSES), ROWS
+    places = make_pipeline(ColumnTransformer([("kinds", OneHotEncoder(), [2]), ("scaled", StandardScaler(), [0])]), LogisticRegression())
+    yield "columns by their places, with one between that is not used", places.fit(ROWS, CLASSES), ROWS
     # Shares of ten trees are often the threshold itself.
     trees = FixedThresholdClassifier(RandomForestClassifier(10, max_depth=2, random_state=1), threshold=0.3)
     yield "a threshold of trees", GridSearchCV(trees, {"threshold": [0.3]}, cv=2).fit(NUMBERS, higher), NUMBERS

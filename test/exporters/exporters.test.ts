@@ -131,7 +131,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(49);
+    expect(scored).toHaveLength(50);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }
