@@ -157,7 +157,7 @@ class Supervised implements PrivateRedis {
     if (await answersBefore(guard.exited, this.tcpUrl)) return;
     guard.process.kill('SIGKILL');
     throw wrong(
-      `redis-server did not start (${await guard.exited}). ${path.join(directory, 'redis.log')} says why.`,
+      `${path.basename(server)} did not start (${await guard.exited}). ${path.join(directory, 'redis.log')} says why.`,
     );
   }
 

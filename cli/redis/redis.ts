@@ -10,12 +10,12 @@ import process from 'node:process';
 import { wrong } from '../faults.js';
 
 /**
- * Returns the path of a redis-server. Looks on the PATH; if there is none, installs Debian's when
- * the process runs as root and has apt-get.
+ * Returns the path of a redis-server, or of Valkey's. Looks on the PATH; if there is none, installs Debian's redis-server
+ * when the process runs as root and has apt-get.
  * @throws ScorelineError `configuration_invalid`, which says how to install it
  */
 export function ensureRedisServer(say: (line: string) => void): string {
-  const found = findOnPath('redis-server');
+  const found = findOnPath('redis-server') ?? findOnPath('valkey-server');
   if (found) return found;
   if (process.getuid?.() === 0 && findOnPath('apt-get')) {
     say('Installing redis-server from Debian (once) …');
@@ -34,7 +34,9 @@ export function ensureRedisServer(say: (line: string) => void): string {
   }
   const how =
     process.platform === 'darwin' ? 'brew install redis' : 'sudo apt-get install redis-server';
-  throw wrong(`Scoreline needs Redis. Install it (${how}), or set REDIS_URL to a running one.`);
+  throw wrong(
+    `Scoreline needs Redis or Valkey. Install one (${how}), or set REDIS_URL to a running one.`,
+  );
 }
 
 /**

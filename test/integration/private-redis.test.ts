@@ -168,3 +168,21 @@ test('a private Redis stops if the process that asked for it is gone before it l
   guard.disconnect();
   expect(await once(guard, 'exit')).toEqual([1, null]);
 });
+
+test('a machine that has only Valkey runs its server', async () => {
+  const folder = makeFolder({});
+  const valkey = path.join(folder, 'valkey-server');
+  symlinkSync(
+    ensureRedisServer(() => {}),
+    valkey,
+  );
+  vi.stubEnv('PATH', folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const redis = await startRedis({
+    server: ensureRedisServer(() => {}),
+    directory: path.join(folder, 'data'),
+    say: () => {},
+  });
+  onTestFinished(() => redis.kill());
+  expect(ensureRedisServer(() => {})).toBe(valkey);
+});
