@@ -22,6 +22,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { ScorelineError } from '../../shared/errors.js';
+import { claim } from '../../worker/files/claim.js';
 import { wrong } from '../faults.js';
 import { makeWritable, unwritable } from '../writable.js';
 import { findFreePort } from './redis.js';
@@ -72,11 +73,24 @@ export async function startRedis(options: PrivateRedisOptions): Promise<PrivateR
   // As Redis names it, so a second start is known that comes by another name.
   const directory = realpathSync(options.directory);
   const portFile = path.join(directory, 'port');
-  await refuseSecondStart(portFile, directory);
-  const place = { port: await findFreePort(), portFile, socket: await findSocket() };
-  const redis = new Supervised({ ...options, directory }, place);
-  await redis.start();
-  return redis;
+  // Until a server listens, a start beside this one would not find it.
+  const starting = await claim(path.join(directory, 'starting'), {
+    onWait: () => options.say(`Waiting for another start on ${directory} …`),
+  });
+  let ended: Promise<void> | undefined;
+  const letOthersStart = () => {
+    ended ??= starting.end();
+    return ended;
+  };
+  try {
+    await refuseSecondStart(portFile, directory);
+    const place = { port: await findFreePort(), portFile, socket: await findSocket() };
+    const redis = new Supervised({ ...options, directory }, place);
+    await redis.start(letOthersStart);
+    return redis;
+  } finally {
+    await letOthersStart();
+  }
 }
 
 interface Place {
@@ -108,12 +122,14 @@ class Supervised implements PrivateRedis {
     });
   }
 
-  /** Starts the server, and again whenever it dies. */
-  async start(): Promise<void> {
+  /**
+   * Starts the server, and again whenever it dies.
+   * @param onListen is called before the server loads its data, which may take minutes
+   */
+  async start(onListen: () => void): Promise<void> {
     try {
-      // First, because a server may load its data for minutes.
       this.#notePort();
-      await this.#startOnce();
+      await this.#startOnce(onListen);
     } catch (thrown) {
       await this.kill();
       throw thrown;
@@ -147,14 +163,14 @@ class Supervised implements PrivateRedis {
   }
 
   /** Starts the guard and the server, and waits until the server answers. */
-  async #startOnce(): Promise<void> {
+  async #startOnce(onListen = () => {}): Promise<void> {
     const { server, directory } = this.#options;
     const { port, socket } = this.#place;
     // The guard removes it when the server ends, and so may what cleans up temporary files.
     if (socket) mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
     const guard = startGuard([server, directory, String(port), ...(socket ? [socket] : [])]);
     this.#guard = guard;
-    if (await answersBefore(guard.exited, this.tcpUrl)) return;
+    if (await answersBefore(guard.exited, this.tcpUrl, onListen)) return;
     guard.process.kill('SIGKILL');
     throw wrong(
       `${path.basename(server)} did not start (${await guard.exited}). ${path.join(directory, 'redis.log')} says why.`,
@@ -243,9 +259,14 @@ function startGuard(parameters: string[]): Guard {
 }
 
 /** Resolves to whether the server answers before it exits, however long it loads its data. */
-async function answersBefore(exited: Promise<unknown>, url: string): Promise<boolean> {
+async function answersBefore(
+  exited: Promise<unknown>,
+  url: string,
+  onListen: () => void,
+): Promise<boolean> {
   const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
   redis.on('error', () => {});
+  redis.once('connect', onListen);
   try {
     return await Promise.race([redis.ping().then(() => true), exited.then(() => false)]);
   } finally {

@@ -138,6 +138,20 @@ test('a private Redis refuses a second one on its data, by another name and whil
   await loading;
 });
 
+test('of two that start on the same data at the same moment, one is refused', async () => {
+  const directory = makeFolder({});
+  const server = ensureRedisServer(() => {});
+  const starts = [1, 2].map(() => startRedis({ server, directory, say: () => {} }));
+  const settled = await Promise.allSettled(starts);
+  onTestFinished(async () => {
+    for (const each of settled) if (each.status === 'fulfilled') await each.value.kill();
+  });
+  expect(settled.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  const refused = settled.find((each) => each.status === 'rejected');
+  expect(String(refused?.reason)).toContain('already running here');
+  expect(existsSync(path.join(directory, 'starting'))).toBe(false);
+});
+
 test('a private Redis that cannot be started again is given up, with the reason', async () => {
   const { directory, redis, pid } = await start();
   writeFileSync(path.join(directory, 'appendonlydir/appendonly.aof.manifest'), 'damaged');
