@@ -260,7 +260,7 @@ export class Courier {
     if (event === undefined) await this.#options.pending.keepEvent(claim, webhook, kept);
     return poster.post({
       ...{ url, body },
-      headers: sign({ id: `msg_${message}`, body }, secrets, new Date()),
+      headers: sign({ id: `msg_${message}`, body }, secrets, new Date(nowMs())),
     });
   }
 

@@ -8,6 +8,7 @@
 
 import http from 'node:http';
 import https from 'node:https';
+import { nowMs } from '../../shared/clock.js';
 import type { WebhookHost } from '../../shared/configuration/webhooks.js';
 import { coerceError } from '../../shared/errors.js';
 import { packageVersion } from '../../shared/version.js';
@@ -152,7 +153,7 @@ function judge({ statusCode = 0, headers }: http.IncomingMessage): Attempt {
   return {
     outcome: 'refused',
     detail: `the receiver answered ${statusCode}${isElsewhere ? ', and redirects are not followed' : ''}`,
-    retryAfterMs: readRetryAfterMs(headers['retry-after'], new Date()),
+    retryAfterMs: readRetryAfterMs(headers['retry-after'], new Date(nowMs())),
   };
 }
 

@@ -1,5 +1,6 @@
 // Assembles the webhooks of an API instance.
 
+import { nowMs } from '../../shared/clock.js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
 import type { Logger } from '../../shared/process/log.js';
@@ -41,7 +42,7 @@ export function openCourier(options: {
     concurrentMax: configuration.WEBHOOK_CONCURRENT_MAX,
     write: (job, kept) => {
       const model = registry.ofQueue(job.record.queue);
-      return writeEvent(job, kept, { kinds, model, bytesMax, now: new Date() });
+      return writeEvent(job, kept, { kinds, model, bytesMax, now: new Date(nowMs()) });
     },
     mustWaitForModel: ({ record: { model, queue }, state }) =>
       'replies' in state &&

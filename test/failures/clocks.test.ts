@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { openReceiver, receiverSettings } from '../../chaos/receiver.js';
 import {
   ask,
   type LogLine,
@@ -21,12 +22,14 @@ async function openScene(aheadMs: { api: number; worker: number }) {
   const directory = writeFolder({});
   const setFile = path.join(directory, 'set');
   const redis = await openRedis();
+  const receiver = await openReceiver();
   const log: LogLine[] = [];
   const start = (role: 'api' | 'worker') =>
     startProcess(
       role,
       {
         ...serviceEnvironment({ redisUrl: redis.url, models: faqName }),
+        ...receiverSettings(receiver),
         LOG_LEVEL: 'info',
         PROBE_PORT: role === 'worker' ? '0' : '',
         NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import ${preload}`.trim(),
@@ -39,6 +42,7 @@ async function openScene(aheadMs: { api: number; worker: number }) {
   onTestFinished(async () => {
     for (const child of [api, worker]) child.kill('SIGKILL');
     await redis.close();
+    await receiver.close();
     rmSync(directory, { recursive: true });
   });
   const [{ port }] = await Promise.all([api.ready, worker.ready]);
@@ -46,8 +50,9 @@ async function openScene(aheadMs: { api: number; worker: number }) {
   return {
     log,
     worker,
-    score: (deadlineMs?: number) =>
-      post(`${url}/v1/models/${faqName}/score`, { input: 'how do I sort?', deadlineMs }),
+    receiver,
+    score: (deadlineMs?: number, headers = {}) =>
+      post(`${url}/v1/models/${faqName}/score`, { input: 'how do I sort?', deadlineMs }, headers),
     readiness: () => ask(`${url}/v2/health/ready`),
     model: async () => (await ask(`${url}/v1/models`)).body.models[0],
     setClocks: () => writeFileSync(setFile, ''),
@@ -82,6 +87,16 @@ describe('clocks that differ from that of Redis', () => {
       // A busy machine measures less exactly.
       expect(Math.abs(Number(seconds) * 1000 - Math.abs(ms))).toBeLessThan(2000);
     }
+  });
+
+  test('do not make receivers of webhooks refuse them', async () => {
+    const { score, receiver } = await openScene({ api: hourMs, worker: 0 });
+    const headers = { prefer: 'respond-async', 'webhook-url': receiver.origin };
+    expect((await score(undefined, headers)).status).toBe(202);
+    await waitUntil('the webhook has come', () => receiver.received.length > 0);
+    const [webhook] = receiver.received;
+    expect(webhook?.isSigned).toBe(true);
+    expect(Math.abs(Date.parse(webhook?.event.timestamp) - Date.now())).toBeLessThan(60_000);
   });
 
   test('let deadlines pass when they do', async () => {

@@ -14,3 +14,7 @@ setInterval(() => {
   isRight = existsSync(setFile);
 }, 100).unref();
 Date.now = () => realNow() + (isRight ? 0 : aheadMs);
+globalThis.Date = new Proxy(Date, {
+  construct: (target, given) =>
+    Reflect.construct(target, given.length > 0 ? given : [target.now()]),
+});
