@@ -5,8 +5,9 @@
 // stream (worker/queue/replies.ts). So a stream without a reader expires.
 //
 // If the stream is gone, replies may be gone with it, so the requests that wait are refused. It is gone
-// either because Redis has lost its data, or because this process did not renew it in time: it was
-// stopped, or cut off from Redis. The data id in Redis tells which.
+// because Redis has lost its data, which the data id in Redis tells; because this process did not renew
+// it in time, as it was stopped or cut off from Redis; or because it was deleted, or expired when the clock
+// of Redis was set ahead. When it was last renewed tells which.
 //
 // Entry ids are times by Redis' clock. If Redis comes back empty, or as another server after a fail-over,
 // its clock may be behind, and the last id read may be ahead of all new ids. So after a new connection the
@@ -60,6 +61,7 @@ export class ReplyStream {
   /** How often the reader had to begin again. */
   #beginnings = 0;
   #dataId: string | null = null;
+  #renewedAt = 0;
   #isClosed = false;
 
   private constructor(options: ReplyStreamOptions) {
@@ -103,6 +105,7 @@ export class ReplyStream {
     this.#dataId = await producer.get(keys.dataId);
     const id = (await producer.xadd(this.#key, '*', 'created', '1')) as string;
     await producer.pexpire(this.#key, timeToLiveMs);
+    this.#renewedAt = performance.now();
     return id;
   }
 
@@ -115,14 +118,17 @@ export class ReplyStream {
       .xtrim(this.#key, 'MINID', this.#lastId)
       .pexpire(this.#key, timeToLiveMs)
       .exec();
-    if (result?.[1]?.[1] !== 0) return;
+    const renewed = result?.[1]?.[1];
+    if (renewed === 1) this.#renewedAt = performance.now();
+    if (renewed !== 0) return;
+    const renewedMsAgo = performance.now() - this.#renewedAt;
     const hasLostData = (await producer.get(keys.dataId)) !== this.#dataId;
     try {
       this.#beginAgain();
       await this.#create();
     } finally {
       // Even if `create` fails: the command may have run, and then nothing would look missing later.
-      onLost(hasLostData ? this.#lost() : this.#expired());
+      onLost(hasLostData ? this.#lost() : this.#missing(renewedMsAgo));
     }
   }
 
@@ -133,14 +139,18 @@ export class ReplyStream {
     return queueLost();
   }
 
-  #expired(): ScorelineError {
+  #missing(renewedMsAgo: number): ScorelineError {
+    const why =
+      renewedMsAgo >= timeToLiveMs
+        ? 'this process was stopped or cut off from Redis for long'
+        : 'it was deleted, or the clock of Redis was set ahead, as when a machine sleeps';
     this.#options.log.error(
-      { timeToLiveMs },
-      'the stream of replies has expired, because this process was stopped or cut off from Redis for long; the requests that waited are refused',
+      { renewedMsAgo: Math.round(renewedMsAgo), timeToLiveMs },
+      `the stream of replies is gone, because ${why}; the requests that waited are refused`,
     );
     return new ScorelineError(
       'queue_unavailable',
-      'This instance was cut off from the queue for long, and may have missed the answer. Ask again: scoring twice does no harm.',
+      'This instance has lost its way to the answers, and may have missed this one. Ask again: scoring twice does no harm.',
       { retryAfterSeconds: 1 },
     );
   }

@@ -395,7 +395,7 @@ describe('an API that is frozen for longer than its stream lives', () => {
       await waitUntil('it is gone', async () => !(await redis.client.exists(stream as string)));
       service.api.kill('SIGCONT');
       expectRefused(await waiting, 503, 'queue_unavailable');
-      await scene.untilLogged('the stream of replies has expired');
+      await scene.untilLogged('the stream of replies is gone');
       expect(service.log.map(({ msg }) => msg).join()).not.toContain('lost its data');
       await expectAllAnswered(scene, questions.slice(0, 10));
       expectStillThere(scene);

@@ -1,6 +1,6 @@
 import { Packr } from 'msgpackr';
 import { pino } from 'pino';
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ReplyStream } from '../../api/queue/reply-stream.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/redis/keys.js';
@@ -21,7 +21,8 @@ beforeEach(async () => {
 
 /** Opens a stream, and records its events. */
 async function open() {
-  const log = pino({ level: 'silent' });
+  const lines: string[] = [];
+  const log = pino({ level: 'error' }, { write: (line) => lines.push(line) });
   const producer = connectProducer({ url: redis.url, name: 'api', log });
   const reader = connectConsumer({ url: redis.url, name: 'replies', log });
   await Promise.all([waitUntilReady(producer), waitUntilReady(reader)]);
@@ -42,7 +43,7 @@ async function open() {
     await stream.close();
     producer.disconnect();
   });
-  return { heard, unreadable, stream, losses };
+  return { heard, unreadable, stream, losses, lines };
 }
 
 /** Replies as a worker does, without creating the stream. */
@@ -136,15 +137,22 @@ describe('replies that cannot be read', () => {
 });
 
 describe('a stream that is gone while Redis has kept its data', () => {
-  test('is created again, and no loss of data is claimed', async () => {
-    const { heard, losses } = await open();
+  test.each([
+    { awayMs: 0, why: 'it was deleted, or' },
+    { awayMs: 120_000, why: 'this process was stopped or cut off' },
+  ])('is created again, and nobody is blamed wrongly ($awayMs ms)', async ({ awayMs, why }) => {
+    const { heard, losses, lines } = await open();
     await replyWith('a');
     await untilHeard(heard, 'a');
-    await redis.client.pexpire(key, 1);
+    await redis.client.del(key);
+    const later = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => later() + awayMs);
+    onTestFinished(() => void vi.restoreAllMocks());
     await waitUntil('it is noticed', () => losses.length > 0);
     await replyWith('b');
     await untilHeard(heard, 'b');
     expect(losses).toEqual(['queue_unavailable']);
+    expect(lines).toEqual([expect.stringContaining(`is gone, because ${why}`)]);
   });
 });
 
