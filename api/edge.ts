@@ -82,10 +82,14 @@ export async function openEdge(parts: EdgeParts): Promise<Edge> {
     stallMsMax: configuration.REQUEST_MS_MAX,
     log: parts.log,
   });
-  const http = await startServer(app, configuration, untaken);
+  const http = await startServer(app, configuration, untaken, parts.log);
   const { isTrusted } = app;
   const grpc = await startGrpc(
-    { ...protocol, ...{ registry, calls, access, scoring, events, isTrusted, untaken } },
+    {
+      ...protocol,
+      ...{ registry, calls, access, scoring, events, isTrusted, untaken },
+      log: parts.log,
+    },
     configuration,
   );
   return {

@@ -4,7 +4,9 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type handleUnaryCall, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
+import { limitConnections } from '../../shared/process/connections.js';
 import { listen } from '../../shared/process/listen.js';
+import type { Logger } from '../../shared/process/log.js';
 import type { Access } from '../access/access.js';
 import type { Calls } from '../call/calls.js';
 import { closeWithin, finalAnswerMs } from '../closing.js';
@@ -29,7 +31,7 @@ export interface RunningGrpcServer {
 /** @throws ScorelineError `configuration_invalid` when the port cannot be used */
 export async function startGrpcServer(
   parts: Omit<GateOptions, 'configuration'> &
-    AnswerOptions & { access: Omit<Access, 'close'>; calls: Calls },
+    AnswerOptions & { access: Omit<Access, 'close'>; calls: Calls; log: Logger },
   configuration: Configurations['api'],
   port: number,
 ): Promise<RunningGrpcServer> {
@@ -78,7 +80,7 @@ export async function startGrpcServer(
     socket.once('close', () => sockets.delete(socket));
     injector.injectConnection(socket);
   });
-  listener.maxConnections = CONNECTIONS_MAX;
+  limitConnections(listener, CONNECTIONS_MAX, parts.log);
   await listen(listener, { host: HOST, port, key: 'GRPC_PORT' });
   const cutOff = () => {
     for (const socket of sockets) socket.destroy();

@@ -1,9 +1,17 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import os from 'node:os';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
-import { ask, openRedisForAll, serviceEnvironment, startProcess } from '../harness.js';
+import {
+  ask,
+  type LogLine,
+  openRedisForAll,
+  serviceEnvironment,
+  startProcess,
+  waitUntil,
+} from '../harness.js';
 import { listenOnFreePort } from '../peer.js';
 
 const redis = await openRedisForAll();
@@ -11,9 +19,9 @@ const hasIPv6 = Object.values(os.networkInterfaces())
   .flat()
   .some((found) => found?.address === '::1');
 
-const start = (environment: NodeJS.ProcessEnv) => {
+const start = (environment: NodeJS.ProcessEnv, log: LogLine[] = []) => {
   const given = { redisUrl: redis.url, models: 'faq-matcher', environment };
-  const child = startProcess('api', serviceEnvironment(given), []);
+  const child = startProcess('api', serviceEnvironment(given), log);
   onTestFinished(() => child.close());
   return child;
 };
@@ -59,6 +67,29 @@ test('an API whose clients have all connections is alive, as its other port says
   await once(client, 'connect');
   await expect(fetch(`http://127.0.0.1:${port}/v2/health/live`)).rejects.toThrow('fetch failed');
   expect((await fetch(`http://127.0.0.1:${metricsPort}/livez`)).status).toBe(200);
+});
+
+test.runIf(process.platform === 'linux').each([
+  { of: 'CONNECTIONS_MAX', limit: '1', files: 1000 },
+  { of: 'ulimit -n', limit: '10000', files: 120 },
+])('connections beyond $of are closed at once, and logged', async ({ of, limit, files }) => {
+  const log: LogLine[] = [];
+  const child = start({ CONNECTIONS_MAX: limit, LOG_LEVEL: 'warn' }, log);
+  // The process reads its limit half a second from now.
+  execFileSync('prlimit', [`--pid=${child.pid}`, `--nofile=${files}`]);
+  const { port } = await child.ready;
+  const clients = Array.from({ length: 40 }, () => connect(Number(port), '127.0.0.1'));
+  onTestFinished(() => clients.forEach((client) => void client.destroy()));
+  await waitUntil('it is logged', () => log.length > 0);
+  expect(log[0]).toMatchObject({
+    msg: 'further connections are closed at once',
+    advice: expect.stringContaining(of),
+  });
+  for (const client of clients) client.destroy();
+  await waitUntil('there is room again', async () => {
+    const asked = ask(`http://127.0.0.1:${port}/v2/health/live`);
+    return (await asked.catch(() => undefined))?.status === 200;
+  });
 });
 
 test('with AUTH=none, the addresses for operators are closed', async () => {

@@ -85,17 +85,15 @@ describe('requests in flight', () => {
   });
 
   test('are answered to the end, even if the client still takes the answer', async () => {
-    const untaken = new UntakenAnswers({
-      ...{ bytesMax: 2 ** 30, stallMsMax: 60_000 },
-      log: pino({ level: 'silent' }),
-    });
+    const log = pino({ level: 'silent' });
+    const untaken = new UntakenAnswers({ bytesMax: 2 ** 30, stallMsMax: 60_000, log });
     const answer = Buffer.alloc(32 * 1024 * 1024);
     const app = {
       express: express(),
       isTrusted: () => false,
       serve: (_request: IncomingMessage, response: ServerResponse) => void response.end(answer),
     };
-    const server = await startServer(app, readConfiguration('api', { PORT: '0' }), untaken);
+    const server = await startServer(app, readConfiguration('api', { PORT: '0' }), untaken, log);
     const client = connect(server.port, '127.0.0.1');
     onTestFinished(() => void client.destroy());
     client.pause();

@@ -11,7 +11,9 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 import type { Configurations } from '../../../shared/configuration/configuration.js';
+import { limitConnections } from '../../../shared/process/connections.js';
 import { listen } from '../../../shared/process/listen.js';
+import type { Logger } from '../../../shared/process/log.js';
 import { closeWithin } from '../../closing.js';
 import { makeAnswerHeaders } from '../answers/answer-headers.js';
 import type { App } from '../app.js';
@@ -42,6 +44,7 @@ export async function startServer(
   app: App,
   configuration: Configurations['api'],
   untaken: UntakenAnswers,
+  log: Logger,
 ): Promise<RunningServer> {
   let isLeaving = false;
   const serve = oneAtATime((request, response) => {
@@ -68,7 +71,7 @@ export async function startServer(
   server.on('checkContinue', serve);
   server.on('checkExpectation', serve);
   answerBrokenRequests(server, { prototypes, configuration });
-  server.maxConnections = configuration.CONNECTIONS_MAX;
+  limitConnections(server, configuration.CONNECTIONS_MAX, log);
   // Longer than the idle time of common load balancers, which could otherwise write to a connection
   // just as we close it.
   server.keepAliveTimeout = 75_000;
