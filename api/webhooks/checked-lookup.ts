@@ -54,8 +54,9 @@ function checkAll(name: string, addresses: readonly string[], networks: readonly
 
 /** Asks the name servers of the machine. */
 export function makeResolve(): Resolve {
-  const resolver = new Resolver({ timeout: 2000, tries: 2 });
   return async (name) => {
+    // A resolver reads only once which name servers there are, and the network of the machine may change.
+    const resolver = new Resolver({ timeout: 2000, tries: 2 });
     const [four, six] = await Promise.allSettled([
       resolver.resolve4(name),
       resolver.resolve6(name),
