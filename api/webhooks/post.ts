@@ -157,7 +157,9 @@ function judge({ statusCode = 0, headers }: http.IncomingMessage): Attempt {
   };
 }
 
-/** An error of several addresses has a code and no message. */
+/** An error of several addresses has a code and no message. That of OpenSSL has its file and line as well. */
 function describe(error: NodeJS.ErrnoException): string {
+  const [, reason] = /:SSL routines:\w*:([^:]+)/.exec(error.message) ?? [];
+  if (reason) return `the receiver does not speak TLS as expected: ${reason}`;
   return (error.message || error.code || error.name).slice(0, 200);
 }

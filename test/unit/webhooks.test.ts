@@ -208,6 +208,18 @@ describe('an attempt', () => {
     expect(sent).toBeLessThan(100_000_000);
   });
 
+  test('by HTTPS at a port without it says so', async () => {
+    const { url } = await openPeer((response) => void response.end());
+    const origin = url.replace('http:', 'https:');
+    const options = { attemptMs: 60_000, concurrentMax: 1, resolve: async () => [] };
+    const poster = makePoster({ origin, networks: ['127.0.0.0/8'] }, options);
+    onTestFinished(() => poster.close());
+    expect(await poster.post({ url: origin, body: '{}', headers: {} })).toEqual({
+      outcome: 'unreachable',
+      detail: 'the receiver does not speak TLS as expected: wrong version number',
+    });
+  });
+
   test('at a host that does not listen is unreachable', async () => {
     const { receiver, poster, message } = await open({ status: 200 });
     await receiver.close();
