@@ -140,17 +140,15 @@ export class ReplyStream {
   }
 
   #missing(renewedMsAgo: number): ScorelineError {
-    const why =
-      renewedMsAgo >= timeToLiveMs
-        ? 'this process was stopped or cut off from Redis for long'
-        : 'it was deleted, or the clock of Redis was set ahead, as when a machine sleeps';
     this.#options.log.error(
       { renewedMsAgo: Math.round(renewedMsAgo), timeToLiveMs },
-      `the stream of replies is gone, because ${why}; the requests that waited are refused`,
+      renewedMsAgo >= timeToLiveMs
+        ? 'the stream of replies is gone, because this process was stopped or cut off from Redis for long; the requests that waited are refused'
+        : 'the stream of replies is gone, because it was deleted, or the clock of Redis was set ahead; the requests that waited are refused',
     );
     return new ScorelineError(
       'queue_unavailable',
-      'This instance has lost its way to the answers, and may have missed this one. Ask again: scoring twice does no harm.',
+      'Replies to this instance were lost, and the answer may be among them. Ask again: scoring twice does no harm.',
       { retryAfterSeconds: 1 },
     );
   }

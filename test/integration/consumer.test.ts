@@ -166,6 +166,11 @@ test('items count as unanswered until Redis has their replies, and no longer onc
 });
 
 describe('a suspect', () => {
+  const countSuspects = async () => (await redis.client.keys(keys.strikes('*'))).length;
+  /** An item is cleared after its answer. */
+  const untilCleared = () =>
+    waitUntil('no item has a strike', async () => (await countSuspects()) === 0);
+
   test('waits, without blame, until there is a process for it', async () => {
     const ids = await sendSuspect('a', 'b');
     let opens = 0;
@@ -178,7 +183,7 @@ describe('a suspect', () => {
     });
     expect(codesOf(await client.answers(ids))).toEqual(['answered', 'answered']);
     expect(await client.countOf('crashed')).toBe(0);
-    expect(await redis.client.keys(keys.strikes('*'))).toEqual([]);
+    await untilCleared();
     await client.untilEmpty();
   });
 
@@ -189,7 +194,7 @@ describe('a suspect', () => {
       quarantine: cellOf({
         score: async (items) => {
           if (!isGone) return echo(items);
-          const isAlone = (await redis.client.keys(keys.strikes('*'))).length > 0;
+          const isAlone = (await countSuspects()) > 0;
           if (!isAlone) return undefined;
           isGone = false;
           throw new NoCell('The quarantine is closed.');
@@ -197,7 +202,7 @@ describe('a suspect', () => {
       }),
     });
     expect(codesOf(await client.answers([id as string]))).toEqual(['answered']);
-    expect(await redis.client.keys(keys.strikes('*'))).toEqual([]);
+    await untilCleared();
   });
 
   test('that is given back is tried no further, and the next worker tries what is not answered', async () => {
@@ -256,7 +261,7 @@ describe('a suspect', () => {
     });
     expect(codesOf(await client.answers(ids))).toEqual(['answered', 'model_crashed', 'answered']);
     expect(await client.countOf('crashed')).toBe(1);
-    expect(await redis.client.keys(keys.strikes('*'))).toEqual([]);
+    await untilCleared();
     await client.untilEmpty();
   });
 
