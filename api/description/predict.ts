@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
-import { elementSchemas, nestedSchema } from '../inference/element-schema.js';
+import { nestedSchema } from '../inference/element-schema.js';
 import { isOneInRow } from '../inference/predict-request.js';
 import { servingStates } from '../inference/serving.js';
 import { kindsOf } from '../kinds/kinds.js';
@@ -239,10 +239,10 @@ function rowOf({ datatype, shape }: DeclaredTensor): z.ZodType {
   return nestedSchema(datatype, Math.max(shape.length - 1, 0));
 }
 
-/** A row as it is asked, or answered where the manifest names the output. */
+/** A row as it is asked, or answered where the manifest names the output. A single element may leave out lists around it. */
 function rowIn(input: DeclaredTensor): z.ZodType {
-  const row = rowOf(input);
-  return isOneInRow(input) ? z.union([elementSchemas[input.datatype], row]) : row;
+  if (!isOneInRow(input)) return rowOf(input);
+  return z.union(input.shape.map((_, depth) => nestedSchema(input.datatype, depth)));
 }
 
 function columnOf({ datatype, shape }: DeclaredTensor): z.ZodType {

@@ -114,7 +114,13 @@ function inputOf(declared: DeclaredTensor, value: unknown): GivenInput {
   const { name, datatype } = declared;
   const isBase64 = datatype === 'BYTES' && isBytes(firstOf(value));
   const bytes = isBase64 ? unwrapped(value, declared) : value;
-  const rows = Array.isArray(bytes) && isOneInRow(declared) ? bytes.map(onlyOf) : undefined;
+  const inRow = declared.shape.length - 1;
+  const single =
+    Array.isArray(bytes) && isOneInRow(declared)
+      ? bytes.map((row) => onlyOf(row, inRow))
+      : undefined;
+  // What has lists in it still is nested too deep, which the reader says.
+  const rows = single?.some(Array.isArray) ? undefined : single;
   const data = rows ?? bytes;
   return {
     ...{ name, datatype },
@@ -129,11 +135,10 @@ export function isOneInRow({ shape: [, ...inner] }: DeclaredTensor): boolean {
   return inner.length > 0 && inner.every((size) => size === 1);
 }
 
-/** Takes an element out of the lists around it. */
-function onlyOf(value: unknown): unknown {
-  let only = value;
-  while (Array.isArray(only) && only.length === 1) only = only[0];
-  return only;
+/** Takes an element out of the lists around it, of which there are at most `depth`. */
+function onlyOf(value: unknown, depth: number): unknown {
+  const isList = depth > 0 && Array.isArray(value) && value.length === 1;
+  return isList ? onlyOf(value[0], depth - 1) : value;
 }
 
 /** Returns the sizes of nested lists, down to the dimensions of the network. Those inside of an empty list are not known. */

@@ -112,7 +112,9 @@ describe('a request of V1', () => {
     expect(tensorsOf(columns, `{"instances": ${instances}}`)).toEqual(rows);
     expect(
       errorOf(() => tensorsOf(columns, { instances: [{ age: [1, 2], city: 'Köln' }] })).message,
-    ).toContain('Expected 1 elements in "age"');
+    ).toContain('Expected "age" of INT64[-1,1]; got "age" of INT64[1,2]');
+    const deep = { instances: [{ age: [[1]], city: 'Köln' }] };
+    expect(errorOf(() => tensorsOf(columns, deep)).code).toBe('tensor_invalid');
     // A number is no text, however many digits it has.
     expect(
       errorOf(() => tensorsOf(columns, `{"instances": [{"age": 1, "city": ${long}}]}`)).message,
