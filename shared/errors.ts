@@ -92,7 +92,7 @@ export const errorTable = {
   model_output_mismatch: {
     status: 500,
     retry: false,
-    title: 'The model returned a different number of outputs than it got inputs',
+    title: 'The model returned another number of rows, or other sizes, than expected',
   },
   wire_mismatch: {
     status: 500,

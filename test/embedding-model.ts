@@ -3,7 +3,17 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { elementTypes, floats, integer, integers, node, onnxModel, tensor, value } from './onnx.js';
+import {
+  bigints,
+  elementTypes,
+  floats,
+  integer,
+  integers,
+  node,
+  onnxModel,
+  tensor,
+  value,
+} from './onnx.js';
 import { sourceOf } from './unit/sample-model.js';
 
 const { FP32: float, INT64: long } = elementTypes;
@@ -100,6 +110,36 @@ export const pooled = onnxModel(
   17,
 );
 
+/**
+ * Answers with the vectors of all tokens, reshaped; of which shape is known after a run.
+ * @param declared the shape in the file
+ */
+export function reshaped(declared: (number | string)[], returned: bigint[]): Buffer {
+  const { length } = returned;
+  return onnxModel({
+    nodes: [
+      lookUp,
+      node('Compress', ['sizes', 'all'], ['shape'], integer('axis', 0)),
+      node('Reshape', ['hidden', 'shape'], ['reshaped']),
+    ],
+    constants: [
+      table,
+      tensor('sizes', long, [length], bigints(returned)),
+      tensor('all', elementTypes.BOOL, [length], Buffer.alloc(length, 1)),
+    ],
+    inputs,
+    outputs: [value('reshaped', float, declared)],
+  });
+}
+
+/** Answers with the vectors of all tokens but the first. */
+export const shortened = onnxModel({
+  nodes: [lookUp, node('Slice', ['hidden', 'one', 'end', 'one'], ['shortened'])],
+  constants: [table, one, tensor('end', long, [1], bigints([99n]))],
+  inputs,
+  outputs: [value('shortened', float, ['N', 'S', 2])],
+});
+
 /** Answers with the mean of the vectors of all tokens, those of the padding included. */
 const unmasked = onnxModel(
   {
@@ -120,18 +160,23 @@ const unmasked = onnxModel(
  * @param changes to its manifest; with `pooling: 'none'` as output, its graph pools by itself
  * @param options.isPositioned whether it takes four tokens at most
  * @param options.isMasked whether a graph that pools leaves padding out
+ * @param options.network another network
  */
 export function addEmbeddingModel(
   directory: string,
   name: string,
   changes: Record<string, unknown> = {},
-  { isPositioned = false, isMasked = true } = {},
+  {
+    isPositioned = false,
+    isMasked = true,
+    network: given,
+  }: { isPositioned?: boolean; isMasked?: boolean; network?: Buffer } = {},
 ): void {
   const output = { kind: 'embedding', dimension: 2, ...(changes.output as object) };
   const isPooled = (output as { pooling?: string }).pooling === 'none';
   const unpooled = isPositioned ? positioned : bare;
   const pooling = isMasked ? pooled : unmasked;
-  const network = isPooled ? pooling : unpooled;
+  const network = given ?? (isPooled ? pooling : unpooled);
   const rules = Buffer.from(JSON.stringify(tokenizerRules));
   const manifest = {
     name,

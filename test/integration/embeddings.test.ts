@@ -10,7 +10,7 @@ import { type Model, readModels } from '../../shared/registry/models.js';
 import { toFloats } from '../../shared/tensors/tensors.js';
 import { textInputs } from '../../worker/batch/inputs/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
-import { addEmbeddingModel } from '../embedding-model.js';
+import { addEmbeddingModel, reshaped, shortened } from '../embedding-model.js';
 import { readModel } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -81,6 +81,26 @@ describe('an embedding', () => {
     await expect(checkModel(modelWith({ example: wrong }), () => {})).rejects.toThrow(
       'colours: example: expected [0.5, …] ± 0.001; got [1.000, …]',
     );
+  });
+});
+
+describe('a network that returns other sizes than it declares', () => {
+  const each = 'a vector of 2 numbers for each';
+  test.each([
+    ['vectors of tokens', 'none', reshaped(['N', 2], [1n, -1n, 2n]), `${each} input in`],
+    ['one vector', 'mean', reshaped(['N', 'T', 2], [1n, -1n]), `${each} token of each`],
+    ['vectors of words', 'mean', reshaped(['N', 'T', 2], [1n, 2n, -1n, 2n]), `${each} token of`],
+    ['half a vector', 'cls', reshaped(['N', 'T', 'D'], [1n, -1n, 1n]), `${each} token of each`],
+    ['fewer vectors', 'mean', shortened, '4 vectors, one for each token'],
+  ])('gives no embedding of %s, with pooling: %s', async (_, pooling, network, reason) => {
+    const directory = makeFolder({});
+    // With the special ones, it has four tokens.
+    const changes = { description: 'Red blue', output: { pooling } };
+    addEmbeddingModel(directory, 'colours', changes, { network });
+    await expect(openScorer(readModel('colours', directory), log)).rejects.toMatchObject({
+      code: 'model_output_mismatch',
+      message: expect.stringContaining(reason),
+    });
   });
 });
 

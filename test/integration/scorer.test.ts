@@ -239,6 +239,26 @@ describe('the output that says whether the model knows its input', () => {
   });
 });
 
+test('several numbers in a row do not say whether an input is known, whatever the file declares', async () => {
+  const parts = {
+    nodes: [
+      toNumber,
+      node('Mul', ['number', 'ones'], ['scores']),
+      // Its size is known after a run.
+      node('Compress', ['scores', 'all'], ['some'], integer('axis', 1)),
+    ],
+    constants: [
+      tensor('ones', float, [5], floats([1, 2, 3, 4, 5])),
+      tensor('all', elementTypes.BOOL, [5], Buffer.of(1, 1, 1, 1, 1)),
+    ],
+    outputs: [value('some', float, ['N', 'K']), value('scores', float, ['N', 5])],
+  };
+  await expect(open(parts, withOutput({ known: 'some' }))).rejects.toMatchObject({
+    code: 'model_output_mismatch',
+    message: expect.stringContaining('since output.known names it; the model returned 5'),
+  });
+});
+
 describe('a model without an example', () => {
   test('is warmed up with its description', async () => {
     const scorer = await open({}, { example: undefined, description: '1' });

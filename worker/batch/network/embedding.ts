@@ -18,7 +18,7 @@ export function withEmbedding(engine: Engine, output: EmbeddingOutput): Engine {
     outputs: [{ name: embeddingName, datatype: 'FP32', type: 'float32', shape: ['N', dimension] }],
     run: async (inputs, _names) => {
       // The engine takes over the memory of the inputs.
-      const mask = readMask(inputs);
+      const mask = output.pooling === 'none' ? undefined : readMask(inputs);
       const { outputs, computeMs } = await engine.run(inputs, [vectors.name]);
       return { outputs: [pool(outputs[0] as Tensor, output, mask)], computeMs };
     },
@@ -58,19 +58,25 @@ function readMask(inputs: readonly Tensor[]): Uint8Array | undefined {
   );
 }
 
-/** Makes one vector of each row, of shape [rows, dimension]. */
+/**
+ * Makes one vector of each row, of shape [rows, dimension]. A network may return other sizes than its file declares.
+ * @throws ScorelineError `model_output_mismatch`
+ */
 function pool(
   vectors: Tensor,
   { dimension, pooling, normalise }: EmbeddingOutput,
   mask: Uint8Array | undefined,
 ): Tensor {
   const [rows = 0, ...inner] = vectors.shape;
-  const tokens = pooling === 'none' ? 1 : (inner[0] ?? 0);
-  if (inner.at(-1) !== dimension || tokens < 1) {
-    throw new ScorelineError(
-      'model_output_mismatch',
-      `Expected vectors of ${dimension} numbers in the output ${JSON.stringify(vectors.name)}; got the shape [${vectors.shape}].`,
-    );
+  const [tokens = 0] = pooling === 'none' ? [1] : inner;
+  const sizes = pooling === 'none' ? [dimension] : [tokens, dimension];
+  if (tokens < 1 || inner.join() !== sizes.join()) {
+    const one = pooling === 'none' ? 'input' : 'token of each input';
+    throw mismatch(vectors, `a vector of ${dimension} numbers for each ${one}`);
+  }
+  // One vector needs no mask.
+  if (mask && tokens > 1 && mask.length !== rows * tokens) {
+    throw mismatch(vectors, `${mask.length} vectors, one for each token of the inputs,`);
   }
   const floats = toFloats(vectors);
   const pooled = new Float32Array(rows * dimension);
@@ -94,6 +100,13 @@ function pool(
     shape: [rows, dimension],
     data: new Uint8Array(pooled.buffer),
   };
+}
+
+function mismatch({ name, shape }: Tensor, expected: string): ScorelineError {
+  return new ScorelineError(
+    'model_output_mismatch',
+    `Expected ${expected} in the output ${showName(name)}; got the shape [${shape}].`,
+  );
 }
 
 function countOf(isText: Uint8Array | undefined, tokens: number): number {

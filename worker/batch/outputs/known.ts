@@ -6,7 +6,7 @@ import { makeKnownOutput } from '../../../shared/tensors/scores.js';
 import type { Tensor } from '../../../shared/tensors/tensors.js';
 import type { TensorValue } from '../../engine/engine.js';
 import { listValues, takesInner } from '../network/network.js';
-import type { Classes } from './score-output.js';
+import { type Classes, checkNumber } from './score-output.js';
 import { split } from './split.js';
 
 export interface Known {
@@ -14,7 +14,7 @@ export interface Known {
   readonly name: string;
   /**
    * Returns what the reply to each item says of it, or undefined if all of the item's rows are known.
-   * @throws ScorelineError `model_output_mismatch` if the output has another number of rows
+   * @throws ScorelineError `model_output_mismatch` if the output has another number of rows, or several numbers in one
    */
   share(output: Tensor, rows: readonly number[]): readonly (Tensor | undefined)[];
 }
@@ -39,11 +39,13 @@ export function makeKnown(
   }
   return {
     name,
-    share: (output, rows) =>
-      split(output, rows).map((part) => {
+    share(output, rows) {
+      checkNumber(output, 'output.known names it', 'Name another output, or none.');
+      return split(output, rows).map((part) => {
         const known = areKnown(part);
         return known.includes(false) ? makeKnownOutput(known) : undefined;
-      }),
+      });
+    },
   };
 }
 

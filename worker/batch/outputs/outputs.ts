@@ -4,12 +4,12 @@ import { ScorelineError } from '../../../shared/errors.js';
 import type { DeclaredTensor } from '../../../shared/manifest/network.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { showName } from '../../../shared/tensors/network.js';
-import { countElements, type Tensor } from '../../../shared/tensors/tensors.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
 import type { OutputWish } from '../../../shared/wire/job.js';
 import type { TensorValue } from '../../engine/engine.js';
 import { listValues } from '../network/network.js';
 import { findNumbers, makeAnswer } from './answer.js';
-import { remedyFor } from './score-output.js';
+import { checkNumber, remedyFor } from './score-output.js';
 import { split } from './split.js';
 
 export interface Outputs {
@@ -75,7 +75,10 @@ export function makeOutputs(model: Model, inFile: readonly TensorValue[]): Outpu
     },
     share(outputs, wishes, rows) {
       const byName = new Map(outputs.map((output) => [output.name, output]));
-      for (const output of outputs) if (numbers.includes(output.name)) checkNumber(output);
+      for (const output of outputs) {
+        if (numbers.includes(output.name))
+          checkNumber(output, 'its answer is a regression', remedy);
+      }
       const isAnswered = wishes.some(({ top }) => top !== undefined);
       const answered = (isAnswered && answer?.share(byName, wishes, rows)) || [];
       if (wishes.every(({ top }) => top !== undefined)) return answered;
@@ -90,18 +93,7 @@ export function makeOutputs(model: Model, inFile: readonly TensorValue[]): Outpu
   };
 }
 
-/**
- * Checks that each row has one number. A file may leave the size open, or be wrong about it.
- * @throws ScorelineError `model_output_mismatch`
- */
-function checkNumber({ name, shape }: Tensor): void {
-  const count = countElements(shape.slice(1));
-  if (count === 1) return;
-  throw new ScorelineError(
-    'model_output_mismatch',
-    `Expected one number for each input in the output ${showName(name)}, since its answer is a regression; the model returned ${count}. Outputs of several numbers need the kind tensors.`,
-  );
-}
+const remedy = 'Outputs of several numbers need the kind tensors.';
 
 /** ONNX Runtime says the same of a scalar and of an output whose shape it does not know. */
 function withDeclaredShape(

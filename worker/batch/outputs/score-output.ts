@@ -4,7 +4,7 @@ import { ScorelineError } from '../../../shared/errors.js';
 import type { Label } from '../../../shared/manifest/labels.js';
 import type { Scores } from '../../../shared/manifest/output.js';
 import { isFloats, showName } from '../../../shared/tensors/network.js';
-import { countElements } from '../../../shared/tensors/tensors.js';
+import { countElements, type Tensor } from '../../../shared/tensors/tensors.js';
 import type { TensorValue } from '../../engine/engine.js';
 import { listValues, takesInner } from '../network/network.js';
 
@@ -69,6 +69,19 @@ export function findNumber(
     place,
     'kind',
     `expected an output of floats with one number for each row, since its output is a regression; got ${listValues([number])}. Outputs of several numbers need the kind tensors.`,
+  );
+}
+
+/**
+ * Checks that each row has one number. A file may leave the size open, or be wrong about it.
+ * @throws ScorelineError `model_output_mismatch`
+ */
+export function checkNumber({ name, shape }: Tensor, because: string, remedy: string): void {
+  const count = countElements(shape.slice(1));
+  if (count === 1) return;
+  throw new ScorelineError(
+    'model_output_mismatch',
+    `Expected one number for each input in the output ${showName(name)}, since ${because}; the model returned ${count}. ${remedy}`,
   );
 }
 
