@@ -43,9 +43,8 @@ function checkNode() {
  */
 function endWithReader(error) {
   if (process.stdout.listenerCount('error') > 1) return;
-  if (command === 'start' && error.code !== 'EPIPE') return;
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(128 + constants.signals.SIGPIPE);
+  if (error.code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
+  if (command !== 'start') throw error;
 }
 
 /** Installs what package-lock.json says, and nothing else. By itself, npm leaves out what a build needs if NODE_ENV is production. */

@@ -114,13 +114,7 @@ function inputOf(declared: DeclaredTensor, value: unknown): GivenInput {
   const { name, datatype } = declared;
   const isBase64 = datatype === 'BYTES' && isBytes(firstOf(value));
   const bytes = isBase64 ? unwrapped(value, declared) : value;
-  const inRow = declared.shape.length - 1;
-  const single =
-    Array.isArray(bytes) && isOneInRow(declared)
-      ? bytes.map((row) => onlyOf(row, inRow))
-      : undefined;
-  // What has lists in it still is nested too deep, which the reader says.
-  const rows = single?.some(Array.isArray) ? undefined : single;
+  const rows = elementsOf(declared, bytes);
   const data = rows ?? bytes;
   return {
     ...{ name, datatype },
@@ -133,6 +127,13 @@ function inputOf(declared: DeclaredTensor, value: unknown): GivenInput {
 /** Whether a row has one element in lists, which clients need not write. */
 export function isOneInRow({ shape: [, ...inner] }: DeclaredTensor): boolean {
   return inner.length > 0 && inner.every((size) => size === 1);
+}
+
+/** Returns the elements of rows that have one each; undefined of others, which are read as they are. */
+function elementsOf(declared: DeclaredTensor, rows: unknown): unknown[] | undefined {
+  if (!Array.isArray(rows) || !isOneInRow(declared)) return undefined;
+  const elements = rows.map((row) => onlyOf(row, declared.shape.length - 1));
+  return elements.some(Array.isArray) ? undefined : elements;
 }
 
 /** Takes an element out of the lists around it, of which there are at most `depth`. */

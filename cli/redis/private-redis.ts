@@ -77,19 +77,14 @@ export async function startRedis(options: PrivateRedisOptions): Promise<PrivateR
   const starting = await claim(path.join(directory, 'starting'), {
     onWait: () => options.say(`Waiting for another start on ${directory} …`),
   });
-  let ended: Promise<void> | undefined;
-  const letOthersStart = () => {
-    ended ??= starting.end();
-    return ended;
-  };
   try {
     await refuseSecondStart(portFile, directory);
     const place = { port: await findFreePort(), portFile, socket: await findSocket() };
     const redis = new Supervised({ ...options, directory }, place);
-    await redis.start(letOthersStart);
+    await redis.start(starting.end);
     return redis;
   } finally {
-    await letOthersStart();
+    await starting.end();
   }
 }
 

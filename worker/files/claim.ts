@@ -21,7 +21,7 @@ const abandonedMs = 20_000;
 /** No other process does this work until it has ended. */
 export interface Claim {
   readonly folder: string;
-  /** Removes the folder, with all that is in it. */
+  /** Removes the folder, with all that is in it, once: another process may claim it then. */
   end(): Promise<void>;
 }
 
@@ -44,9 +44,11 @@ export async function claim(
   }
   giveSign(folder);
   const giving = setInterval(giveSign, signEveryMs, folder);
+  let ended: Promise<void> | undefined;
   const end = () => {
     clearInterval(giving);
-    return remove(folder);
+    ended ??= remove(folder);
+    return ended;
   };
   return { folder, end };
 }
