@@ -28,11 +28,11 @@ def main():
         fail(f"expected a file of XGBoost; {arguments.file} cannot be read: {str(error).splitlines()[0]}")
     learner = learner_of(booster)
     kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
-    if objective == "multi:softmax":
-        fail(f"expected a classifier with scores; multi:softmax only names a class. Train it with multi:softprob. {OTHERWISE}")
     if kind != "gbtree":
         fail(f"expected the booster gbtree, which has a counterpart in ONNX; got {kind}")
     booster = best_of(booster)
+    if objective == "multi:softmax":
+        booster.set_param("objective", "multi:softprob")  # the same trees, with scores
     names, types = booster.feature_names, booster.feature_types
     categories, lists = [at for at, type_ in enumerate(types or []) if type_ == "c"], lists_of(booster)
     # XGBoost takes a category of no training for another one, so it is refused.

@@ -41,17 +41,17 @@ def finish(network, path, columns, rows, predict, categories=(), whole=(), lists
     # The converters declare that there is one label, whatever the number of rows.
     for value in network.graph.output:
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    compare(scores(network, rows), align(predict(rows)), f"{len(rows)} rows")
+    compare(*scores(network, rows, predict), f"{len(rows)} rows")
     gaps = np.where(np.random.default_rng(2).random(rows.shape) < 0.2, np.nan, rows).astype(np.float32)
-    if difference(scores(network, gaps), align(predict(gaps))) < 1e-4:
+    if difference(*scores(network, gaps, predict)) < 1e-4:
         for column in columns:
             column["missing"] = gap_of(column)
     if lists:
         names = [column["name"] for column in columns]
         take_names(network, names, lists)
         table = table_of(rows, names, lists)
-        found = floats(run(network, feeds_of(table, lists)))
-        compare(align(found), align(predict(table)), f"{len(rows)} rows with names of categories")
+        found, expected = floats(run(network, feeds_of(table, lists))), predict(table)
+        compare(align(found, expected), expected, f"{len(rows)} rows with names of categories")
     manifest = {"input": {"kind": "table", "columns": columns}}
     if output is None and len(network.graph.output) == 1:
         output = {"kind": "regression" if np.size(predict(rows[:1])) == 1 else "tensors"}
@@ -73,15 +73,17 @@ def make_whole(network, is_category, whole):
         graph.node.insert(at, make_node(kind, inputs, [output]))
 
 
-def scores(network, rows):
-    return align(floats(run(network, {"row": rows})))
+def scores(network, rows, predict):
+    """Returns the answers of a network and of its booster."""
+    expected = predict(rows)
+    return align(floats(run(network, {"row": rows})), expected), expected
 
 
 def floats(outputs):
     return next(value for value in outputs.values() if value.dtype.kind == "f")
 
 
-def align(found):
-    """Boosters give the probability of the second of two classes, networks those of both."""
-    found = np.asarray(found)
-    return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
+def align(found, expected):
+    """Boosters give the probability of the second of two classes, networks those of both. Two numbers are compared as such."""
+    is_binary = np.ndim(expected) == 1 and found.ndim == 2 and found.shape[1] == 2
+    return found[:, 1] if is_binary else found

@@ -61,6 +61,7 @@ def check_forests(folder):
         (xgboost.XGBClassifier(**settings), classes),
         (xgboost.XGBRFClassifier(n_estimators=5), classes),
         (xgboost.XGBRegressor(**settings), np.column_stack([NUMBERS, -NUMBERS, ROWS[:, 1]])),
+        (xgboost.XGBRegressor(**settings), np.column_stack([NUMBERS, ROWS[:, 1]])),
     ]:
         model.fit(ROWS, answers).save_model(folder / "model.json")
         sys.argv = ["from_xgboost.py", str(folder / "model.json"), str(folder / "model.onnx")]
@@ -68,6 +69,35 @@ def check_forests(folder):
         found = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"row": ROWS})[-1]
         scores = model.predict_proba(ROWS) if answers is classes else model.predict(ROWS)
         assert np.abs(found - scores).max() < 1e-5, model
+
+
+def check_classes_alone(folder):
+    """Compares a booster that only names a class with its network, which gives scores."""
+    booster = xgboost.train({"objective": "multi:softmax", "num_class": 3}, matrix(ROWS, np.digitize(NUMBERS, [0, 2])), 20)
+    booster.save_model(folder / "model.json")
+    sys.argv = ["from_xgboost.py", str(folder / "model.json"), str(folder / "model.onnx")]
+    from_xgboost.main()
+    found = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"row": ROWS})[-1]
+    assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert (found.argmax(axis=1) == booster.predict(matrix(ROWS))).all()
+
+
+def refusal_of_the_first(folder):
+    """Returns what the exporter says of a network that is wrong in the first of two numbers."""
+    file, convert = folder / "two.json", from_xgboost.convert
+    xgboost.XGBRegressor(n_estimators=2).fit(ROWS, np.column_stack([NUMBERS, -NUMBERS])).save_model(file)
+
+    def convert_wrongly(*arguments):
+        network = convert(*arguments)
+        given = {attribute.name: attribute.floats for node in network.graph.node for attribute in node.attribute}
+        given["base_values"][0] += 1
+        return network
+
+    from_xgboost.convert = convert_wrongly
+    try:
+        return outcome(from_xgboost, file)
+    finally:
+        from_xgboost.convert = convert
 
 
 def refusal_of_vectors(folder):
@@ -82,6 +112,8 @@ def main():
     folder = Path(sys.argv[1])
     check_names(folder)
     check_forests(folder)
+    check_classes_alone(folder)
+    check("a wrong first number of two", refusal_of_the_first(folder), "expected the ONNX file to answer as the original does")
     check("several numbers in a leaf", refusal_of_vectors(folder), "multi-target tree is not yet implemented")
     assert difference(folder, "reg:squarederror", NUMBERS) < 1e-5
     assert difference(folder, "binary:logistic", NUMBERS > 1) < 1e-5
