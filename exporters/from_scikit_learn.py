@@ -48,6 +48,7 @@ from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, withou
 from scikit_steps import first_step, fitted_in, steps_of
 from scikit_texts import vectorizer_options
 from scikit_wrappers import thresholds_of, turn_back, unwrap
+from value_names import name_values
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
@@ -144,6 +145,8 @@ def refuse_catboost(file):
 def prepare(model):
     """Makes of a model what skl2onnx can convert, or refuses it."""
     for step in fitted_in(model):
+        if isinstance(classes := vars(step).get("classes_"), np.ndarray) and classes.dtype.kind == "u":
+            step.classes_ = classes.astype(np.int64)  # skl2onnx takes others for texts
         for each in getattr(step, "calibrated_classifiers_", []):
             if isinstance(each.estimator, FrozenEstimator):
                 each.estimator = each.estimator.estimator
@@ -314,7 +317,7 @@ def convert(model, inputs, rows, expected):
         try:
             network = to_onnx(original, initial_types=getattr(inputs, "all_types", inputs.types), options=options, target_opset=OPSET)
             drop_unused(network, inputs)
-            name_inputs(network, [name for name, _ in inputs.types])
+            name_values(network, [name for name, _ in inputs.types], [None] * len(network.graph.output))
             name_gaps(network, original)
             if is_wide:
                 keep_doubles(network, original)
@@ -341,15 +344,6 @@ def reason_of(error):
     text = " ".join(str(error).split())
     unknown = re.search(r"^(?:Unable to find a \w+ calculator for type '?)?<class '[\w.]*?(\w+)'>", text)
     return f"it has no converter for {unknown[1]}" if unknown else text[:400]
-
-
-def name_inputs(network, names):
-    """Gives the inputs the names of the columns. skl2onnx writes `a b` as `a_b`, and `a_b1` if there is an `a_b`."""
-    new = {given.name: name for given, name in zip(network.graph.input, names, strict=True)}
-    for given in network.graph.input:
-        given.name = new[given.name]
-    for node in network.graph.node:
-        node.input[:] = [new.get(name, name) for name in node.input]
 
 
 def name_gaps(network, model):

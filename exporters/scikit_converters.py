@@ -12,6 +12,7 @@ from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, String
 from skl2onnx.operator_converters import calibrated_classifier_cv
 from skl2onnx.operator_converters.common import concatenate_variables
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import AdaBoostClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import FunctionTransformer, Normalizer, PolynomialFeatures
@@ -28,6 +29,7 @@ def replace_converters():
     for model, name in ((KNeighborsClassifier, "SklearnKNeighborsClassifier"), (KNeighborsRegressor, "SklearnKNeighborsRegressor")):
         converter = NEIGHBOURS[name]
         replace_converter(model, name, find_neighbours(converter), converter.get_allowed_options())
+    replace_converter(AdaBoostClassifier, "SklearnAdaBoostClassifier", boost_booleans, ADA.get_allowed_options())
     calibrated_classifier_cv._transform_isotonic = calibrate_steps
     # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
     get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
@@ -207,3 +209,18 @@ def find_neighbours(converter):
 
 
 NEIGHBOURS = {name: get_converter(name) for name in ("SklearnKNeighborsClassifier", "SklearnKNeighborsRegressor")}
+
+
+def boost_booleans(scope, operator, container):
+    """Converts an AdaBoostClassifier also of Booleans. skl2onnx takes them for texts."""
+    model = operator.raw_operator
+    if model.classes_.dtype.kind == "b":
+        operator.raw_operator = copy(model)
+        operator.raw_operator.classes_ = model.classes_.astype(int)
+    try:
+        return ADA(scope, operator, container)
+    finally:
+        operator.raw_operator = model
+
+
+ADA = get_converter("SklearnAdaBoostClassifier")

@@ -20,6 +20,7 @@ from sklearn.cluster import KMeans, MeanShift
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
+    AdaBoostClassifier,
     BaggingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -138,6 +139,12 @@ def models():
     yield "rare categories", of_columns(("kinds", OneHotEncoder(max_categories=1), ["ä"]))
     yield "no rare categories", of_columns(("kinds", OneHotEncoder(handle_unknown="infrequent_if_exist"), ["ä"]))
     yield "columns of like names", of_columns(("scaled", StandardScaler(), ["a_b", "a b"]), ("kinds", OneHotEncoder(), ["ä"]))
+    names = {"a b": "label", "a_b": "probabilities"}
+    steps = ColumnTransformer([("scaled", StandardScaler(), list(names.values()))])
+    yield "columns named as outputs are", make_pipeline(steps, LogisticRegression()).fit(ROWS.rename(columns=names), CLASSES)
+    yield "boosted Booleans", AdaBoostClassifier(n_estimators=5).fit(NUMBERS, NUMBERS["a b"] > 0)
+    whole = NUMBERS["a b"].gt(0).astype(np.uint8)
+    yield "whole classes without a sign", VotingClassifier([("bayes", GaussianNB())], voting="soft").fit(NUMBERS, whole)
     rows = ROWS.assign(ä=ROWS["ä"].astype(object).where(RNG.random(len(ROWS)) < 0.8, np.nan))
     for encoder in (
         OneHotEncoder(handle_unknown="ignore"),
