@@ -2,6 +2,7 @@
 // its thread (microsoft/onnxruntime#19611). In a separate thread it leaves the main thread free to renew
 // locks, answer probes and form the next batch.
 
+import process from 'node:process';
 import { parentPort } from 'node:worker_threads';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
@@ -37,6 +38,7 @@ port.on('message', (message: ToThread) => {
 });
 
 async function handle(message: ToThread): Promise<void> {
+  if (message.type === 'end') process.exit();
   const { session: number } = message;
   if (message.type === 'open') return open(number, message.options);
   const opened = sessions.get(number);

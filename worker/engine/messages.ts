@@ -30,7 +30,8 @@ export interface Refusal {
 export type ToThread =
   | { type: 'open'; session: number; options: SessionOptions }
   | ({ type: 'run'; session: number; id: number } & Batch)
-  | { type: 'close'; session: number };
+  | { type: 'close'; session: number }
+  | { type: 'end' };
 
 export interface Batch {
   readonly inputs: readonly Tensor[];

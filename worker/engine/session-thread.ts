@@ -44,10 +44,12 @@ export class SessionThread {
   readonly #thread: Worker;
   readonly #sessions = new Map<number, Session>();
   readonly #runs: Runs;
+  readonly #ended: Promise<unknown>;
   #nextSession = 0;
 
   constructor(script: URL) {
     this.#thread = startRuntimeThread(script, 'engine', {});
+    this.#ended = new Promise((resolve) => this.#thread.once('exit', resolve));
     this.#runs = new Runs({
       runtime: 'ONNX Runtime',
       onLost: (reason) => {
@@ -119,12 +121,16 @@ export class SessionThread {
     await this.#remove(number);
   }
 
-  /** Removes a session. The last one ends the thread. */
+  /**
+   * Removes a session. With the last one, the thread ends itself when it has done all it was told. To be ended from here,
+   * which it may not survive in ONNX Runtime, would abort the process.
+   */
   async #remove(number: number): Promise<void> {
     this.#sessions.delete(number);
     if (this.#sessions.size > 0) return;
     this.#runs.end();
-    await this.#thread.terminate();
+    this.#send({ type: 'end' });
+    await this.#ended;
   }
 
   #send(message: ToThread, transfer: ArrayBuffer[] = []): void {
