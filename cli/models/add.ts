@@ -366,9 +366,11 @@ async function dress(
   const engine = await withTokenizer(bare, guessed, settings);
   const { kind } = guessed.output;
   const isCounted = kind === 'classification' || kind === 'embedding';
-  if (!isCounted) return { guess: guessed, values: engine };
+  if (!isCounted) return { guess: guessed, values: await withRanks(engine, guessed) };
   const size = guessed.size ?? (await countNumbers(guessed, engine));
-  if (kind === 'classification') return { guess: { ...guessed, size }, values: engine };
+  if (kind === 'classification') {
+    return { guess: { ...guessed, size }, values: await withRanks(engine, guessed) };
+  }
   const output = { ...guessed.output, dimension: size };
   const wanted = { normalise: true, ...merge(output, sectionOf(settings, 'output')) };
   return {
@@ -459,12 +461,11 @@ async function putLabels(
 }
 
 /** Runs the network once, since its file leaves the number of scores open. */
-async function countNumbers({ input, output }: Guess, engine: Engine): Promise<number> {
-  const sample = { input: inputSchema.parse(input), description: 'hello', example: undefined };
+async function countNumbers(guessed: Guess, engine: Engine): Promise<number> {
+  const { output } = guessed;
   const dimensions = output.pooling === 'none' ? 2 : 3;
   try {
-    const inputs = namedAfter(engine.inputs, sampleInputs(sample, engine.inputs));
-    const { outputs } = await engine.run(inputs);
+    const { outputs } = await runSample(guessed, engine);
     const numbers = outputs.find((tensor) => {
       if (output.kind === 'embedding') {
         return isFloats(tensor) && tensor.shape.length === dimensions;
@@ -477,6 +478,26 @@ async function countNumbers({ input, output }: Guess, engine: Engine): Promise<n
       `expected the network to score a sample, since its file does not say how many numbers it answers with; ${coerceError(thrown).message}`,
     );
   }
+}
+
+/** Runs the network once if its file does not say the shape of an output, which ONNX Runtime gives as that of a scalar. */
+async function withRanks(engine: Engine, guessed: Guess): Promise<Values> {
+  const { inputs, outputs } = engine;
+  const isUnknown = ({ datatype, shape }: TensorValue) => datatype && shape.length === 0;
+  if (!outputs.some(isUnknown)) return engine;
+  // The check says what is wrong with a network that cannot score a sample.
+  const ran = await runSample(guessed, engine).catch(() => undefined);
+  const shapeOf = (name: string) =>
+    ran?.outputs.find((output) => output.name === name)?.shape.map(() => -1) ?? [];
+  const known = outputs.map((value) =>
+    isUnknown(value) ? { ...value, shape: shapeOf(value.name) } : value,
+  );
+  return { inputs, outputs: known };
+}
+
+function runSample({ input }: Guess, engine: Engine) {
+  const sample = { input: inputSchema.parse(input), description: 'hello', example: undefined };
+  return engine.run(namedAfter(engine.inputs, sampleInputs(sample, engine.inputs)));
 }
 
 function namedAfter(values: readonly TensorValue[], tensors: ReturnType<typeof sampleInputs>) {

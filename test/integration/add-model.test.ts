@@ -100,6 +100,25 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test('declares as many dimensions as a run returns if the file does not say them', async () => {
+    const network = onnxModel({
+      nodes: [
+        node('Compress', ['shape', 'all'], ['known later'], integer('axis', 0)),
+        node('Reshape', ['row', 'known later'], ['out']),
+      ],
+      constants: [
+        tensor('shape', long, [3], bigints([-1n, 2n, 1n])),
+        tensor('all', elementTypes.BOOL, [3], Buffer.of(1, 1, 1)),
+      ],
+      inputs: [value('row', float, ['N', 2])],
+      outputs: [value('out', float, [])],
+    });
+    const { said, folder } = await add({ 'm.onnx': network }, 'm.onnx', '--kind', 'tensors');
+    expect(said).toContain('shapes     inputs and outputs fit');
+    const { network: declared } = readManifest(path.join(folder, 'models/m'));
+    expect(declared?.outputs).toMatchObject([{ name: 'out', shape: [-1, -1, -1] }]);
+  });
+
   test('makes two labels of one score, and a sigmoid of a logit', async () => {
     const network = onnxModel({
       nodes: [

@@ -341,6 +341,51 @@ test.each([
   },
 );
 
+describe('an output of other sizes than its file declares', () => {
+  const inputs = [declared('row', 'FP32', [-1, 2])];
+  const shape = Buffer.from(BigInt64Array.of(-1n, 2n, 1n).buffer);
+  const constants = [
+    tensor('two', elementTypes.BOOL, [2], Buffer.of(1, 1)),
+    tensor('three', elementTypes.BOOL, [3], Buffer.of(1, 1, 1)),
+    tensor('column', elementTypes.INT64, [3], shape),
+  ];
+  // What Compress returns is known after a run.
+  const widened = [node('Compress', ['row', 'two'], ['out'], integer('axis', 1))];
+  const reshaped = [
+    node('Compress', ['column', 'three'], ['shape'], integer('axis', 0)),
+    node('Reshape', ['row', 'shape'], ['out']),
+  ];
+
+  test.each([
+    ['another size', widened, [-1, -1], [1, 2], {}],
+    ['another size beside no rows', widened, [-1, -1], [1, 2], { batch: 'none' }],
+    ['another rank', reshaped, [-1, -1, 1], [1, 2, 1], {}],
+  ] as const)(
+    'fails the run, unless the manifest leaves it open: %s',
+    async (_what, nodes, shape, got, changes) => {
+      const score = async (declaredShape: readonly number[]) => {
+        const directory = makeFolder({});
+        const outputs = [declared('out', 'FP32', [...declaredShape])];
+        const file = { inputs, outputs: [declared('out', 'FP32', [-1, 1])] };
+        addTensorModel(directory, {
+          ...{ name: 'm', nodes: [...nodes], constants, file, changes },
+          network: { inputs, outputs },
+        });
+        const scorer = await open(directory, 'm');
+        const { results } = await scorer.score([{ inputs: [floats('row', [1, 2], 5, 6)] }]);
+        return results.map(outcome);
+      };
+      await expect(score([-1, 1])).rejects.toMatchObject({
+        code: 'model_output_mismatch',
+        message: expect.stringContaining(
+          `Expected "out" of FP32[-1,1], as network.outputs declares; the model returned [${got}].`,
+        ),
+      });
+      expect(await score(shape)).toEqual([[['out', got, 5, 6]]]);
+    },
+  );
+});
+
 test('an output that does not count rows is left alone if nothing is declared, since no caller can ask for it', async () => {
   const directory = makeFolder({ 'm/labels.txt': 'red\ngreen\nblue\n' });
   const three = Buffer.from(Float32Array.of(1, 2, 3).buffer);

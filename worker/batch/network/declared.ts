@@ -8,8 +8,8 @@ import { isOpen, showValue } from '../../../shared/tensors/network.js';
 import type { TensorValue, Values } from '../../engine/engine.js';
 
 /**
- * Checks the declaration, if there is one. It must name all inputs. It may leave out outputs, and may
- * give a size to a dimension that is open in the file.
+ * Checks the declaration, if there is one. It must name all inputs. It may leave out outputs, may give a size to a
+ * dimension that is open in the file, and may leave a size of an output open.
  * @throws ScorelineError `model_file_wrong`, with what was declared and what is in the file
  */
 export function checkDeclared({ name, manifest }: Model, actual: Values): void {
@@ -68,10 +68,10 @@ function isLike(
   place: 'inputs' | 'outputs',
 ): boolean {
   if (declared.datatype !== value.datatype) return false;
-  // ONNX Runtime says the same of a scalar and of an output whose shape it does not know.
-  if (place === 'outputs' && value.shape.length === 0) return true;
-  return (
-    declared.shape.length === value.shape.length &&
-    declared.shape.every((size, at) => isOpen(value.shape[at]) || size === value.shape[at])
+  // ONNX Runtime does not hold a network to the shapes of its outputs; each run is compared with the manifest.
+  const isOutput = place === 'outputs';
+  if (declared.shape.length !== value.shape.length) return isOutput;
+  return declared.shape.every(
+    (size, at) => size === value.shape[at] || isOpen(value.shape[at]) || (isOutput && isOpen(size)),
   );
 }

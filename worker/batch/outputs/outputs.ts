@@ -3,7 +3,7 @@
 import { ScorelineError } from '../../../shared/errors.js';
 import type { DeclaredTensor } from '../../../shared/manifest/network.js';
 import type { Model } from '../../../shared/registry/models.js';
-import { showName } from '../../../shared/tensors/network.js';
+import { showName, showShape, showValue, takesSize } from '../../../shared/tensors/network.js';
 import type { Tensor } from '../../../shared/tensors/tensors.js';
 import type { OutputWish } from '../../../shared/wire/job.js';
 import type { TensorValue } from '../../engine/engine.js';
@@ -49,6 +49,7 @@ export function makeOutputs(model: Model, inFile: readonly TensorValue[]): Outpu
   const tensorNames = tensors.map(({ name }) => name);
   const answer = makeAnswer(model, values, tensorNames);
   const numbers = findNumbers(model, values);
+  const hasRows = batch.dimension === 'first';
 
   const needed = (wishes: readonly OutputWish[]) => {
     const names = new Set<string>();
@@ -60,7 +61,7 @@ export function makeOutputs(model: Model, inFile: readonly TensorValue[]): Outpu
   };
 
   const divide = (output: Tensor, rows: readonly number[]) =>
-    batch.dimension === 'none' ? [output] : split(output, rows);
+    hasRows ? split(output, rows) : [output];
 
   return {
     needed,
@@ -78,6 +79,8 @@ export function makeOutputs(model: Model, inFile: readonly TensorValue[]): Outpu
       for (const output of outputs) {
         if (numbers.includes(output.name))
           checkNumber(output, 'its answer is a regression', remedy);
+        const declared = network?.outputs.find(({ name }) => name === output.name);
+        if (declared) checkSizes(output, declared, hasRows);
       }
       const isAnswered = wishes.some(({ top }) => top !== undefined);
       const answered = (isAnswered && answer?.share(byName, wishes, rows)) || [];
@@ -95,12 +98,27 @@ export function makeOutputs(model: Model, inFile: readonly TensorValue[]): Outpu
 
 const remedy = 'Outputs of several numbers need the kind tensors.';
 
-/** ONNX Runtime says the same of a scalar and of an output whose shape it does not know. */
+/**
+ * Checks that a run returned the sizes that callers are told; the number of rows is for `split`. ONNX Runtime does not
+ * hold a network to what its file declares.
+ * @throws ScorelineError `model_output_mismatch`
+ */
+function checkSizes({ shape }: Tensor, declared: DeclaredTensor, hasRows: boolean): void {
+  const first = hasRows ? 1 : 0;
+  if (shape.length < first) return;
+  const isTaken = (size: number, at: number) => at < first || takesSize(declared.shape[at], size);
+  if (shape.length === declared.shape.length && shape.every(isTaken)) return;
+  throw new ScorelineError(
+    'model_output_mismatch',
+    `Expected ${showValue(declared)}, as network.outputs declares; the model returned ${showShape(shape)}. Correct the shape in the file, or in the manifest, with -1 for each size that varies.`,
+  );
+}
+
+/** The manifest has the last word, since a file may be wrong about its outputs, or say nothing. */
 function withDeclaredShape(
   value: TensorValue,
   declared: readonly DeclaredTensor[] = [],
 ): TensorValue {
-  if (value.shape.length > 0) return value;
   const shape = declared.find(({ name }) => name === value.name)?.shape;
   return shape ? { ...value, shape } : value;
 }
