@@ -1,5 +1,6 @@
 // Stands between `npm start` and its Redis. If `npm start` is killed, Redis alone would keep
-// running. The guard notices, lets the API and the workers finish, and then stops Redis.
+// running. The guard notices, lets the API and the workers finish, and then stops Redis. If `npm start` was killed during
+// the start of Redis, the guard also removes its claim on the data, so the next start need not wait for it.
 
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -9,14 +10,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { whenParentIsGone } from '../../shared/process/parent.js';
 
-const [server, directory, port, socket] = process.argv.slice(2) as [
-  string,
-  string,
-  string,
-  string?,
+const [server, directory, port, socket, claimed] = process.argv.slice(2) as [
+  ...[string, string, string],
+  ...[string?, string?],
 ];
+/** What `npm start` tells: its claim has ended, or how Redis is to end. */
+export type ToGuard = 'listening' | 'stop' | 'kill';
+
 const clientsLeaveMsMax = 40_000;
 const stopsWithinMs = 300;
+/** The folder of the claim, while it is held. */
+let claim = claimed;
 
 const redis = spawn(
   server,
@@ -25,7 +29,7 @@ const redis = spawn(
     ['--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'],
     // Pixels do not get smaller, and at full load the file is written anew every few seconds.
     ['--rdbcompression', 'no'],
-    socket === undefined ? [] : ['--unixsocket', socket, '--unixsocketperm', '700'],
+    socket ? ['--unixsocket', socket, '--unixsocketperm', '700'] : [],
     ['--loglevel', 'notice', '--logfile', 'redis.log', '--daemonize', 'no'],
   ].flat(),
   { stdio: 'ignore' },
@@ -34,7 +38,11 @@ redis.once('error', ({ message }) => leave(message));
 redis.once('exit', (code, signal) => leave(signal ? `by ${signal}` : `with exit code ${code}`));
 process.on('SIGINT', () => {});
 process.on('SIGTERM', stop);
-process.on('message', (how) => (how === 'kill' ? redis.kill('SIGKILL') : stop()));
+process.on('message', (message: ToGuard) => {
+  if (message === 'listening') claim = undefined;
+  else if (message === 'kill') redis.kill('SIGKILL');
+  else stop();
+});
 whenParentIsGone(process, () => void endAfterClients());
 
 function stop(): void {
@@ -47,8 +55,12 @@ function stop(): void {
 function leave(how: string): void {
   // The next start makes it again.
   if (socket) rmSync(path.dirname(socket), { recursive: true, force: true });
-  if (process.connected) process.send?.(how, undefined, undefined, () => process.exit(1));
-  else process.exit(1);
+  if (process.connected) {
+    process.send?.(how, undefined, undefined, () => process.exit(1));
+  } else {
+    if (claim) rmSync(claim, { recursive: true, force: true });
+    process.exit(1);
+  }
 }
 
 async function endAfterClients(): Promise<void> {

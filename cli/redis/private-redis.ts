@@ -22,9 +22,10 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { ScorelineError } from '../../shared/errors.js';
-import { claim } from '../../worker/files/claim.js';
+import { type Claim, claim } from '../../worker/files/claim.js';
 import { wrong } from '../faults.js';
 import { makeWritable, unwritable } from '../writable.js';
+import type { ToGuard } from './guard.js';
 import { findFreePort } from './redis.js';
 
 /** The pauses before the starts that follow each other. The last one repeats. */
@@ -81,7 +82,7 @@ export async function startRedis(options: PrivateRedisOptions): Promise<PrivateR
     await refuseSecondStart(portFile, directory);
     const place = { port: await findFreePort(), portFile, socket: await findSocket() };
     const redis = new Supervised({ ...options, directory }, place);
-    await redis.start(starting.end);
+    await redis.start(starting);
     return redis;
   } finally {
     await starting.end();
@@ -119,12 +120,12 @@ class Supervised implements PrivateRedis {
 
   /**
    * Starts the server, and again whenever it dies.
-   * @param onListen is called before the server loads its data, which may take minutes
+   * @param starting ends when the server listens. It may load its data for minutes after that.
    */
-  async start(onListen: () => void): Promise<void> {
+  async start(starting: Claim): Promise<void> {
     try {
       this.#notePort();
-      await this.#startOnce(onListen);
+      await this.#startOnce(starting);
     } catch (thrown) {
       await this.kill();
       throw thrown;
@@ -150,7 +151,7 @@ class Supervised implements PrivateRedis {
 
   async #end(how: 'stop' | 'kill'): Promise<void> {
     this.#isClosing = true;
-    if (this.#guard?.process.connected) this.#guard.process.send(how);
+    if (this.#guard) tell(this.#guard, how);
     await this.#guard?.exited;
     const { portFile, socket } = this.#place;
     rmSync(portFile, { force: true });
@@ -158,13 +159,20 @@ class Supervised implements PrivateRedis {
   }
 
   /** Starts the guard and the server, and waits until the server answers. */
-  async #startOnce(onListen = () => {}): Promise<void> {
+  async #startOnce(starting?: Claim): Promise<void> {
     const { server, directory } = this.#options;
     const { port, socket } = this.#place;
     // The guard removes it when the server ends, and so may what cleans up temporary files.
     if (socket) mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
-    const guard = startGuard([server, directory, String(port), ...(socket ? [socket] : [])]);
+    const guard = startGuard([
+      ...[server, directory, String(port)],
+      ...[socket ?? '', starting?.folder ?? ''],
+    ]);
     this.#guard = guard;
+    const onListen = () => {
+      tell(guard, 'listening');
+      void starting?.end();
+    };
     if (await answersBefore(guard.exited, this.tcpUrl, onListen)) return;
     guard.process.kill('SIGKILL');
     throw wrong(
@@ -234,6 +242,10 @@ async function findSocket(): Promise<string | undefined> {
 
 function pauseAfter(failures: number): number {
   return pausesMs[Math.min(failures, pausesMs.length - 1)] as number;
+}
+
+function tell({ process: guard }: Guard, message: ToGuard): void {
+  if (guard.connected) guard.send(message, () => {});
 }
 
 function startGuard(parameters: string[]): Guard {

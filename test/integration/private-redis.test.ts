@@ -1,6 +1,7 @@
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -173,6 +174,27 @@ test('a private Redis that hangs is stopped all the same, and keeps its data', a
   const reader = new Redis(again.tcpUrl);
   expect(await reader.get('kept')).toBe('yes');
   reader.disconnect();
+});
+
+test('a private Redis starts at once after a start that was killed', async () => {
+  const directory = makeFolder({});
+  const module = new URL('../../cli/redis/private-redis.js', import.meta.url).href;
+  const folder = makeFolder({
+    'start.mjs': `import { startRedis } from ${JSON.stringify(module)};
+      const [server, directory] = process.argv.slice(2);
+      await startRedis({ server, directory, say() {} });`,
+    // It never listens.
+    'redis-server': '#!/bin/sh\ntouch started\nexec sleep 60\n',
+  });
+  const server = path.join(folder, 'redis-server');
+  chmodSync(server, 0o755);
+  const parameters = [path.join(folder, 'start.mjs'), server, directory];
+  const first = spawn(process.execPath, parameters, { cwd: folder });
+  await waitUntil('its server runs', () => existsSync(path.join(folder, 'started')));
+  first.kill('SIGKILL');
+  const startedAt = performance.now();
+  await start(directory);
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
 });
 
 test('a private Redis stops if the process that asked for it is gone before it listens', async () => {
