@@ -8,6 +8,7 @@ import path from 'node:path';
 import { coerceError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
+import { trimLabel } from '../../shared/manifest/labels.js';
 import {
   inputSchema,
   nameExpected,
@@ -455,7 +456,7 @@ async function putLabels(
   );
   const trimmed = trimmedName(found);
   if (trimmed !== undefined) {
-    const served = JSON.stringify(trimmed.trim());
+    const served = JSON.stringify(trimLabel(trimmed));
     sayRemark(say, '', `without the blanks around them: ${JSON.stringify(trimmed)} is ${served}`);
   }
 }

@@ -166,8 +166,8 @@ const withLikelyId = /^\s*[A-Za-z]?\d+\s+\S/;
  */
 function parseLines(text: string, expected: string | undefined): Label[] {
   if (isJsonList(text)) throw new Unfit(' is JSON');
-  const lines = text.trimEnd().split(/\r\n?|\n/);
-  const bare = lines.map((line, index): Label => ({ id: index, text: line.trim() }));
+  const lines = splitLabels(text);
+  const bare = lines.map((line, index): Label => ({ id: index, text: trimLabel(line) }));
   const blank = bare.findIndex((label) => label.text === '');
   if (text.trim() === '') throw new Unfit(' is empty');
   if (blank >= 0) throw new Unfit(`, line ${blank + 1}, is blank. Remove it`);
@@ -199,8 +199,18 @@ function isJsonList(text: string): boolean {
   }
 }
 
+/** Returns the lines of a file of labels, without the blank ones at its end. */
+export function splitLabels(text: string): string[] {
+  return text.replace(/[^\S\ufeff]+$/, '').split(/\r\n?|\n/);
+}
+
+/** Returns a label without the blanks around it. JavaScript takes U+FEFF for one, and neither Unicode nor Python does. */
+export function trimLabel(label: string): string {
+  return label.replaceAll(/^[^\S\ufeff]+|[^\S\ufeff]+$/g, '');
+}
+
 /** Splits a line such as "n02127052 lynx, catamount" at its first blanks. */
 function splitId(line: string): Label | undefined {
-  const [, id, text] = /^\s*(\S+)\s+(.*\S)\s*$/.exec(line) ?? [];
+  const [, id, text] = /^((?:\S|\ufeff)+)[^\S\ufeff]+(.+)$/.exec(trimLabel(line)) ?? [];
   return id === undefined || text === undefined ? undefined : { id, text };
 }

@@ -24,6 +24,7 @@ describe('the names of classes that a program wrote', () => {
     [['0', '1', '2']],
     [['cat', 'tiger cat']],
     [['two  blanks', 'a\ttab', 'grün']],
+    [['\ufeffcat', 'cat', 'a\ufeff', '\ufeff1 \ufeff']],
   ])('are read back as they were: %j', (names) => {
     expect(roundTrip(ofNetwork(...names))).toEqual(
       names.map((text, at) => ({ id: String(at), text })),

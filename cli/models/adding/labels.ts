@@ -4,6 +4,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
 import { NotUtf8, readUtf8File } from '../../../shared/files/text-file.js';
 import { describeUnreadable } from '../../../shared/files/unreadable.js';
+import { splitLabels, trimLabel } from '../../../shared/manifest/labels.js';
 import { readOnnxLabels } from '../../../worker/files/onnx-labels.js';
 import { wrongFile } from '../../faults.js';
 import type { Companions } from './companions.js';
@@ -66,9 +67,7 @@ async function ask(question: string): Promise<string | undefined> {
 
 function readLines(file: string): string[] {
   try {
-    return readUtf8File(file)
-      .trimEnd()
-      .split(/\r\n?|\n/);
+    return splitLabels(readUtf8File(file));
   } catch (thrown) {
     if (thrown instanceof NotUtf8) throw wrongFile(`--labels: ${file}: ${thrown.message}`);
     const fault = describeUnreadable(thrown);
@@ -84,15 +83,15 @@ export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string 
   if (mayHaveIds && names.every((name) => /^\S*\d\S* \S/.test(name))) {
     return names.map((name) => `${name}\n`).join('');
   }
-  const unfit = names.find((name) => name.trim() === '' || /[\n\r\u2028\u2029]/.test(name));
+  const unfit = names.find((name) => trimLabel(name) === '' || /[\n\r\u2028\u2029]/.test(name));
   if (unfit !== undefined) {
     throw wrongFile(
       `expected names of classes that are no blanks and have no line break; got ${JSON.stringify(unfit)} from ${source}. Give a file with a line for each: --labels FILE`,
     );
   }
-  const trimmed = names.map((name) => name.trim());
+  const trimmed = names.map(trimLabel);
   const twin = names.find((name) =>
-    names.some((other, at) => other !== name && trimmed[at] === name.trim()),
+    names.some((other, at) => other !== name && trimmed[at] === trimLabel(name)),
   );
   if (twin !== undefined) {
     throw wrongFile(
@@ -104,5 +103,5 @@ export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string 
 
 /** Returns the first of the names that lose the blanks around them in a file of labels. */
 export function trimmedName({ names }: FoundLabels): string | undefined {
-  return names.find((name) => name !== name.trim());
+  return names.find((name) => name !== trimLabel(name));
 }
