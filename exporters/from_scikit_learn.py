@@ -24,12 +24,11 @@ from onnx.numpy_helper import from_array
 from scipy.sparse import issparse
 from skl2onnx import to_onnx
 from skl2onnx.sklapi import CastTransformer
-from sklearn.base import BaseEstimator, is_classifier, is_clusterer, is_outlier_detector, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_outlier_detector, is_regressor
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
-from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.neighbors import RadiusNeighborsClassifier, RadiusNeighborsRegressor
@@ -45,8 +44,8 @@ from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import is_gap, replace_converters
 from scikit_inputs import Table, Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
-from scikit_steps import first_step, fitted_in, steps_of
-from scikit_texts import vectorizer_options
+from scikit_steps import FrozenEstimator, first_step, fitted_in, is_clusterer, steps_of
+from scikit_texts import SPACES, vectorizer_options
 from scikit_wrappers import thresholds_of, turn_back, unwrap
 from value_names import name_values
 
@@ -60,6 +59,8 @@ TIES_MAX = 0.02
 USUAL_MAX = 1000
 # Scores of a network are off by a few units in the last place of a float, and probabilities may be off by so much for it.
 FLOAT_ERRORS, STEP_MAX = 4, 1e-3
+# What a label loses around it when it is read from a line
+BLANKS = "".join(space for space in SPACES if space not in "\x1c\x1d\x1e\x1f\x85")
 # A label of a classifier of several has this score at least.
 THRESHOLD = 0.5
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -599,7 +600,7 @@ def example_among(model, inputs, network, rows):
         return {"input": sent[places[0]], "expected": {"value": value, "tolerance": tolerance}}
     at = max(places, key=lambda at: expected[at].max())
     best = expected[at].argmax()
-    answered = {"label": str(model.classes_[best]).strip()}
+    answered = {"label": str(model.classes_[best]).strip(BLANKS)}
     if hasattr(model, "predict_proba"):
         answered["score"] = round(float(expected[at, best]), 4)
     return {"input": sent[at], "expected": answered}
@@ -616,7 +617,7 @@ def gaps_taken(model, inputs, network, rows):
     known = {at for at, found in enumerate(apart) if found is not None}
     right = {at for at in known if apart[at] < 1e-4}
     imputed = {at for at in known if inputs.is_imputed(at)}
-    # Forests take gaps that they were not trained with, each in a way of its own, and may agree by chance.
+    # Of models that take gaps by themselves, a network may agree by chance.
     others = known - imputed
     return sorted(right & imputed | (others if others <= right else set()))
 

@@ -7,15 +7,16 @@ import pandas as pd
 from onnx import TensorProto
 from scipy import special
 from skl2onnx import update_registered_converter
+from skl2onnx.common import tree_ensemble
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
-from skl2onnx.operator_converters import calibrated_classifier_cv
+from skl2onnx.operator_converters import calibrated_classifier_cv, decision_tree, isolation_forest, random_forest
 from skl2onnx.operator_converters.common import concatenate_variables
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import FunctionTransformer, Normalizer, PolynomialFeatures
+from sklearn.preprocessing import Binarizer, FunctionTransformer, Normalizer, PolynomialFeatures
 
 from categories import GAP
 from scikit_texts import replace_converter, replace_text_converters, writers
@@ -25,12 +26,16 @@ def replace_converters():
     replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
     replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
     replace_converter(Normalizer, "SklearnNormalizer", normalise_rows)
+    replace_converter(Binarizer, "SklearnBinarizer", mark_larger)
     replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
     for model, name in ((KNeighborsClassifier, "SklearnKNeighborsClassifier"), (KNeighborsRegressor, "SklearnKNeighborsRegressor")):
         converter = NEIGHBOURS[name]
         replace_converter(model, name, find_neighbours(converter), converter.get_allowed_options())
     replace_converter(AdaBoostClassifier, "SklearnAdaBoostClassifier", boost_booleans, ADA.get_allowed_options())
     calibrated_classifier_cv._transform_isotonic = calibrate_steps
+    for module in (decision_tree, isolation_forest, random_forest):
+        module.add_tree_to_attribute_pairs = add_tree
+    tree_ensemble.sklearn_threshold = split_at
     # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
     get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
     update_registered_converter(
@@ -107,6 +112,20 @@ def normalise_rows(scope, operator, container):
     divisor = add("Where", [is_zero, constant(1.0, kind), size], 16)
     output = [operator.outputs[0].full_name]
     container.add_node("Div", [cells, divisor], output, name=scope.get_unique_operator_name("Div"), op_version=14)
+
+
+def mark_larger(scope, operator, container):
+    """Converts a Binarizer. Of doubles, skl2onnx marks its threshold, too."""
+    if not isinstance(operator.inputs[0].type, DoubleTensorType):
+        return BINARIZER(scope, operator, container)
+    add, constant = writers(scope, container)
+    cells = concatenate_variables(scope, operator.inputs, container)
+    is_larger = add("Greater", [cells, constant(float(operator.raw_operator.threshold), TensorProto.DOUBLE)], 13)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Cast", [is_larger], output, name=scope.get_unique_operator_name("Cast"), op_version=13, to=TensorProto.DOUBLE)
+
+
+BINARIZER = get_converter("SklearnBinarizer")
 
 
 def shape_of_function(operator):
@@ -190,6 +209,23 @@ def classify(scope, operator, container):
 
 
 LINEAR = get_converter("SklearnLinearClassifier")
+
+
+def add_tree(nodes, is_classifier, tree, *others, **named):
+    """Adds the nodes of a tree with the way of gaps, which skl2onnx leaves out. A step before the tree may make some, as a logarithm does."""
+    ADD_TREE(nodes, is_classifier, tree, *others, **named)
+    nodes["nodes_missing_value_tracks_true"][-tree.node_count :] = [int(way) for way in tree.missing_go_to_left]
+
+
+ADD_TREE = decision_tree.add_tree_to_attribute_pairs
+
+
+def split_at(threshold, *others):
+    """Returns the threshold of a split of floats. One that parts gaps from all numbers is infinite, and skl2onnx would never end."""
+    return threshold if np.isinf(threshold) else SPLIT_AT(threshold, *others)
+
+
+SPLIT_AT = tree_ensemble.sklearn_threshold
 
 
 def find_neighbours(converter):

@@ -9,6 +9,7 @@ the last bit of a scaled number decides.
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Binarizer
 
 from scikit_boosters import package_of, splits
 
@@ -74,6 +75,8 @@ def edges(step, place):
     """Returns the numbers at which a fitted step splits a column."""
     if hasattr(step, "bin_edges_"):
         return np.asarray(step.bin_edges_[place])
+    if isinstance(step, Binarizer):
+        return np.array([step.threshold])
     if hasattr(step, "quantiles_"):
         return step.quantiles_[:, place]
     if hasattr(step, "_bin_mapper"):
@@ -81,7 +84,8 @@ def edges(step, place):
     if package_of(step):
         return splits(step)[place]
     trees = list(trees_of(step))
-    return np.concatenate([tree.threshold[tree.feature == place] for tree in trees]) if trees else np.array([])
+    found = np.concatenate([tree.threshold[tree.feature == place] for tree in trees]) if trees else np.array([])
+    return found[np.isfinite(found)]  # An infinite one parts gaps from numbers.
 
 
 def trees_of(model):

@@ -6,6 +6,15 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+try:
+    from sklearn.base import is_clusterer
+    from sklearn.frozen import FrozenEstimator
+except ImportError:  # before scikit-learn 1.6
+    FrozenEstimator = ()  # No model is one.
+
+    def is_clusterer(model):
+        return getattr(model, "_estimator_type", None) == "clusterer"
+
 
 def first_step(model):
     while isinstance(model, (Pipeline, FeatureUnion)):

@@ -7,7 +7,6 @@ from onnx import TensorProto
 from onnx.helper import make_node
 from onnx.numpy_helper import from_array
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
@@ -22,6 +21,7 @@ from sklearn.preprocessing import (
 
 from program import OTHERWISE, fail
 from scikit_converters import FUNCTIONS, interpolate
+from scikit_steps import FrozenEstimator
 
 # A score that is less below its threshold reaches it. Floats of a forest's shares are next to them, on either side.
 TIE_MAX = 1e-6

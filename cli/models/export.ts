@@ -115,7 +115,7 @@ export async function exportModel(
   // Without a package, it cannot even say how it is used.
   const lacksPackages = python !== undefined && !signal && !(await canRun(python, script));
   const needs = lacksPackages
-    ? `. It needs the packages in exporters/${packages} beside those of the training: ${python} -m pip install -r ${list}`
+    ? `. It needs the packages in exporters/${packages} beside those of the training. Install those that it lacks with ${python} -m pip, and keep its versions of the others: ${list}`
     : '';
   throw wrongFile(`expected an ONNX file from exporters/${program}; ${end}${needs}`);
 }

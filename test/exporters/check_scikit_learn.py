@@ -43,6 +43,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusN
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
+    Binarizer,
     FunctionTransformer,
     KBinsDiscretizer,
     MaxAbsScaler,
@@ -310,7 +311,16 @@ def of_numbers():
     forest = RandomForestRegressor(5, random_state=1)
     voters = VotingRegressor([("trees", make_pipeline(StandardScaler(), forest)), ("lines", make_pipeline(StandardScaler(), Ridge()))])
     yield "voting trees of years", voters.fit(TRIPS, 2000 + 0.2 * TRIPS["km"]), TRIPS
-    yield "trees of large numbers", forest.fit(NUMBERS, NUMBERS["a b"] + 1e5), NUMBERS
+    gaps = NUMBERS.mask(np.random.default_rng(2).random(NUMBERS.shape) < 0.1)
+    yield "trees of large numbers", forest.fit(NUMBERS, NUMBERS["a b"] + 1e5), gaps
+    yield "trees that part gaps", RandomForestRegressor(5, random_state=1).fit(gaps, gaps["a b"].isna() + 0.0), gaps
+    # Beside a scaler, few numbers of the sample are on the threshold.
+    large = NUMBERS.assign(**{"a b": np.repeat([7, 100, 1000, 3000], 50)})
+    steps = ColumnTransformer([("scaled", StandardScaler(), ["a b"]), ("marked", Binarizer(threshold=7), ["a b"])])
+    yield "numbers at a threshold", make_pipeline(steps, LogisticRegression()).fit(large, CLASSES), large
+    # The logarithm of a number below 0 is a gap.
+    logarithms = make_pipeline(FunctionTransformer(np.log1p), RandomForestClassifier(20, random_state=1))
+    yield "trees behind a logarithm", logarithms.fit(NUMBERS.abs(), CLASSES), 3 * NUMBERS
     small = np.abs(WAVES) * 1e-5 + 1e-7
     yield "small numbers", HistGradientBoostingRegressor(loss="gamma", max_iter=5).fit(PLACES, small), PLACES
     steps = ColumnTransformer([("flags", OneHotEncoder(), ["member"]), ("scaled", StandardScaler(), ["a b"])])
@@ -319,7 +329,6 @@ def of_numbers():
     search = GridSearchCV(make_pipeline(steps, LogisticRegression()), {"logisticregression__C": [1]}, cv=2)
     yield "searched columns", search.fit(ROWS, CLASSES), ROWS
     yield "quadratic", QuadraticDiscriminantAnalysis().fit(NUMBERS, CLASSES), NUMBERS
-    gaps = NUMBERS.mask(np.random.default_rng(2).random(NUMBERS.shape) < 0.1)
     yield "neighbours fill gaps", make_pipeline(KNNImputer(), LogisticRegression()).fit(gaps, CLASSES), None
     steps = ColumnTransformer([("gaps", KNNImputer(), ["a b", "a_b"]), ("kinds", OneHotEncoder(), ["ä"])])
     yield "neighbours fill columns", make_pipeline(steps, LogisticRegression()).fit(ROWS, CLASSES), None

@@ -131,7 +131,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       delete others[name];
     }
     const scored = Object.entries(others).filter(([, { apart }]) => apart !== undefined);
-    expect(scored).toHaveLength(50);
+    expect(scored).toHaveLength(53);
     for (const [name, { apart }] of scored) {
       expect({ name, isClose: Number(apart) < 1e-4 }).toEqual({ name, isClose: true });
     }
@@ -215,7 +215,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     expect(others['trees of large numbers']?.manifest).toEqual({
       input: {
         kind: 'table',
-        columns: ['a b', 'a_b'].map((column) => ({ name: column, datatype: 'number' })),
+        columns: ['a b', 'a_b'].map((name) => ({ name, datatype: 'number', missing: 'NaN' })),
       },
       output: { kind: 'regression' },
       example: {
@@ -226,11 +226,14 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
         },
       },
     });
-    for (const name of ['two numbers', 'clusters']) {
-      expect(others[name]?.manifest).toEqual({
+    for (const [model, gaps] of [
+      ['two numbers', { missing: 'NaN' }],
+      ['clusters', {}],
+    ] as const) {
+      expect(others[model]?.manifest).toEqual({
         input: {
           kind: 'table',
-          columns: ['a b', 'a_b'].map((column) => ({ name: column, datatype: 'number' })),
+          columns: ['a b', 'a_b'].map((name) => ({ name, datatype: 'number', ...gaps })),
         },
         output: { kind: 'tensors' },
       });
