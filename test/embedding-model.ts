@@ -161,6 +161,7 @@ const unmasked = onnxModel(
  * @param options.isPositioned whether it takes four tokens at most
  * @param options.isMasked whether a graph that pools leaves padding out
  * @param options.network another network
+ * @param options.hasSpecialTokens whether its tokenizer puts tokens of its own around each text
  */
 export function addEmbeddingModel(
   directory: string,
@@ -170,14 +171,22 @@ export function addEmbeddingModel(
     isPositioned = false,
     isMasked = true,
     network: given,
-  }: { isPositioned?: boolean; isMasked?: boolean; network?: Buffer } = {},
+    hasSpecialTokens = true,
+  }: {
+    isPositioned?: boolean;
+    isMasked?: boolean;
+    network?: Buffer;
+    hasSpecialTokens?: boolean;
+  } = {},
 ): void {
   const output = { kind: 'embedding', dimension: 2, ...(changes.output as object) };
   const isPooled = (output as { pooling?: string }).pooling === 'none';
   const unpooled = isPositioned ? positioned : bare;
   const pooling = isMasked ? pooled : unmasked;
   const network = given ?? (isPooled ? pooling : unpooled);
-  const rules = Buffer.from(JSON.stringify(tokenizerRules));
+  const rules = Buffer.from(
+    JSON.stringify(hasSpecialTokens ? tokenizerRules : { ...tokenizerRules, post_processor: null }),
+  );
   const manifest = {
     name,
     version: 1,

@@ -72,6 +72,28 @@ describe('an embedding', () => {
     ]);
   });
 
+  test.each(['mean', 'cls', 'none'])(
+    'of a text without a token is refused, alone and beside others: %s',
+    async (pooling) => {
+      const directory = makeFolder({});
+      const output = { pooling };
+      addEmbeddingModel(directory, 'colours', { output }, { hasSpecialTokens: false });
+      const scorer = await openScorer(readModel('colours', directory), log);
+      onTestFinished(() => scorer.close());
+      const score = async (...texts: string[]) =>
+        (await scorer.score(texts.map((text) => ({ inputs: textInputs(text) })))).results;
+      const refused = {
+        error: {
+          code: 'inputs_refused',
+          detail: expect.stringContaining('The tokenizer says: it makes no token of the text'),
+        },
+      };
+      expect(await score(' ')).toEqual([refused]);
+      const outputs = [{ name: 'embedding' }];
+      expect(await score('red', ' ', 'blue')).toMatchObject([{ outputs }, refused, { outputs }]);
+    },
+  );
+
   test('is compared with the example by the check', async () => {
     const example = { input: 'red', expected: { embedding: [1, 0] } };
     const lines: string[] = [];

@@ -5,7 +5,7 @@
 // nobody else can correct them. So does the caller of a table, whose values are those of the tensors.
 // Callers who get classes of a text or a picture do not choose tensors, so to them a failed run is a fault
 // of the model. A Python program gets the text or the picture itself, and says with a ValueError that it
-// does not want it. So does a tokenizer whose rules have no token for a part of a text.
+// does not want it. So does a tokenizer whose rules have no token for a part of a text, or make none of it.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';

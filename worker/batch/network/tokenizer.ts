@@ -17,7 +17,7 @@ export interface Tokens {
 export interface TextTokenizer {
   /**
    * Makes tokens of texts, at most `tokensMax` of each.
-   * @throws ScorelineError `model_failed` if one of them has a part that the rules know no token for
+   * @throws ScorelineError `model_failed` if one of them has a part that the rules know no token for, or makes no token
    */
   encode(texts: readonly string[]): Promise<Tokens[]>;
   readonly tokensMax: number;
@@ -63,16 +63,21 @@ export async function openTokenizer(file: string, tokensMax: number): Promise<Te
     },
     async encode(texts) {
       const encodings = await tokenizer.encodeBatch([...texts]).catch((thrown: unknown) => {
-        const { message } = coerceError(thrown);
-        const cause = new RunFailure(message, { runtime: 'The tokenizer', reader: 'caller' });
-        throw new ScorelineError('model_failed', 'The model failed on this input.', { cause });
+        throw refused(coerceError(thrown).message);
       });
-      return encodings.map((encoding) => ({
-        ids: encoding.getIds(),
-        types: encoding.getTypeIds(),
-      }));
+      return encodings.map((encoding) => {
+        const ids = encoding.getIds();
+        // Its row would be padding alone, of which a network makes something.
+        if (ids.length === 0) throw refused('it makes no token of the text');
+        return { ids, types: encoding.getTypeIds() };
+      });
     },
   };
+}
+
+function refused(reason: string): ScorelineError {
+  const cause = new RunFailure(reason, { runtime: 'The tokenizer', reader: 'caller' });
+  return new ScorelineError('model_failed', 'The model failed on this input.', { cause });
 }
 
 function readRules(file: string): Rules {
