@@ -26,6 +26,8 @@ try {
   );
 }
 process.stdout.on('error', endWithReader);
+// ONNX Runtime, in Node and in Python, would send reports to its maker, and keep an identifier of the machine.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
 process.argv.splice(1, 2, path.join(root, `dist/cli/${command}.js`));
 await import(path.join(root, `dist/cli/${command}.js`));
 

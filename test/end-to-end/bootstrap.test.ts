@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -167,6 +168,29 @@ test('a command whose output is not read to its end says nothing, and does not e
   const command = `{ '${process.execPath}' cli/bootstrap.mjs hello; echo $? >&2; } | true`;
   const { stderr } = spawnSync('sh', ['-c', command], { cwd: directory, encoding: 'utf8' });
   expect(stderr).toBe('141\n');
+});
+
+test('ONNX Runtime reports nothing to its maker from the programs of a command', () => {
+  const { directory, write, run } = makeProject();
+  run();
+  const home = makeFolder({});
+  write(
+    'program.cjs',
+    `const { InferenceSession } = require('${root}/node_modules/onnxruntime-node');
+    void InferenceSession.create('${root}/models/breast-cancer/model.onnx');`,
+  );
+  write(
+    'dist/cli/hello.js',
+    `import { execFileSync } from 'node:child_process';
+    execFileSync(process.execPath, ['program.cjs']);`,
+  );
+  const { status } = spawnSync(process.execPath, ['cli/bootstrap.mjs', 'hello'], {
+    cwd: directory,
+    // It is quiet in continuous integration, which it recognises by such variables.
+    env: { PATH: process.env.PATH, HOME: home, TMPDIR: home },
+  });
+  expect(status).toBe(0);
+  expect(readdirSync(home)).toEqual([]);
 });
 
 test.skipIf(!existsSync('/dev/full'))(
