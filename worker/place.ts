@@ -159,7 +159,7 @@ async function warmUp({
       ...{ onLost: lose, signal },
       rehearse: (...tried) => unless(signal, rehearse(...tried)),
     });
-  const scorer = await guard.load(model, open).finally(release);
+  const scorer = await guard.load(model, open, signal).finally(release);
   isWarm = true;
   if (lost !== undefined) {
     await scorer.close();

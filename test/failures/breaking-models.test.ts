@@ -2,7 +2,7 @@
 // or edited in place. Each is left out with its reason, and the other models are served.
 
 import { spawn } from 'node:child_process';
-import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import {
   root,
   type Service,
   serviceEnvironment,
+  startProcess,
   startService,
   waitUntil,
 } from '../harness.js';
@@ -189,3 +190,26 @@ describe.skipIf(!hasPython)('in a running service (needs Python 3.11)', () => {
     expect(service.log.filter(({ msg }) => msg === 'leaving at once')).toEqual([]);
   });
 });
+
+test.skipIf(process.platform !== 'linux')(
+  'a worker that is told to end while it tries a new model ends soon',
+  async () => {
+    const directory = makeFolder({});
+    addCounter(directory);
+    const places = {
+      MODELS_DIR: directory,
+      MODELS_LOOK_MS: '100',
+      MODEL_CACHE_DIR: makeFolder({}),
+    };
+    const options = { redisUrl: redis.url, models: '', environment: places };
+    const worker = startProcess('worker', serviceEnvironment(options), []);
+    await worker.ready;
+    addNetwork(directory, 'patient', addHang);
+    const children = `/proc/${worker.pid}/task/${worker.pid}/children`;
+    // Beside the one that is kept ready for the quarantine.
+    await waitUntil('the trial runs', () => readFileSync(children, 'utf8').split(' ').length > 2);
+    const startedAt = performance.now();
+    await worker.close();
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  },
+);

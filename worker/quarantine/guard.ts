@@ -40,12 +40,13 @@ export class Guard {
 
   /**
    * Loads a model by `open`, after a trial if that may end the process.
+   * @param signal ends a trial
    * @throws ScorelineError as a `Trial` does; whatever `open` throws
    */
-  async load<T>(model: Model, open: () => Promise<T>): Promise<T> {
+  async load<T>(model: Model, open: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (model.manifest.engine !== 'onnx') return open();
     const isNew = this.#isServing && !this.#loaded.has(model.queue);
-    if (isNew || this.#attempts.isSuspect(model)) await this.#try(model);
+    if (isNew || this.#attempts.isSuspect(model)) await this.#try(model, signal);
     const end = this.#attempts.begin(model);
     const limitMs = openLimit(model);
     const hung = setTimeout(

@@ -3,6 +3,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { unless } from '../../shared/process/unless.js';
 import type { Model } from '../../shared/registry/models.js';
 import { startCell } from './cells.js';
 import type { ToQuarantine } from './messages.js';
@@ -11,16 +12,16 @@ import { answerOf, ProcessEnded } from './quarantine.js';
 
 /**
  * @throws ScorelineError `model_file_wrong` if the model ends or hangs its process; `memory_insufficient` if the process is
- * killed meanwhile, so it is tried again
+ * killed meanwhile, so it is tried again; the reason of the signal if that is aborted
  */
-type Trial = (model: Model) => Promise<void>;
+type Trial = (model: Model, signal?: AbortSignal) => Promise<void>;
 
 /**
  * Makes a `Trial` with one process at a time, as each has a copy of its model.
  * @param start starts a process; replaced in tests
  */
 export function makeTrial(start = () => startCell('ignore')): Trial {
-  return oneByOne((model) => tryOut(model, start));
+  return oneByOne((model, signal) => tryOut(model, signal, start));
 }
 
 /** Returns how many milliseconds the load and the warm-up of a model may take together. */
@@ -29,7 +30,12 @@ export function openLimit({ manifest: { loadMsMax, runMsMax } }: Model): number 
   return loadMsMax + 2 * runMsMax;
 }
 
-async function tryOut(model: Model, start: () => ChildProcess): Promise<void> {
+async function tryOut(
+  model: Model,
+  signal: AbortSignal | undefined,
+  start: () => ChildProcess,
+): Promise<void> {
+  signal?.throwIfAborted();
   const limitMs = openLimit(model);
   let limit: NodeJS.Timeout | undefined;
   const lateness = new Promise<never>((_, reject) => {
@@ -41,10 +47,11 @@ async function tryOut(model: Model, start: () => ChildProcess): Promise<void> {
   try {
     const answer = answerOf(child);
     child.send({ model, isTrial: true } satisfies ToQuarantine);
-    const message = await Promise.race([answer, lateness]);
+    const message = await unless(signal, Promise.race([answer, lateness]));
     // A model that `failed` there is refused by the worker as well, with the code of the error.
     if (message.event === 'lost') throw new Error(`It was lost: ${message.reason}.`);
   } catch (thrown) {
+    signal?.throwIfAborted();
     const isKilled = thrown instanceof ProcessEnded && thrown.isKilled;
     const remedy = isKilled
       ? ' This happens when memory is short: give the worker more, or fewer models.'
