@@ -39,6 +39,11 @@ export class RawClient {
     return this.#isClosed;
   }
 
+  /** Whether the head of a response has come that nobody has read. */
+  get hasResponse(): boolean {
+    return this.#received.includes('\r\n\r\n');
+  }
+
   /** Sends the head of a POST. */
   post(path: string, headers: Readonly<Record<string, string | number>>): void {
     const lines = Object.entries({ Host: 'test', ...headers }).map(

@@ -344,6 +344,19 @@ describe('a stream of lines', () => {
     await waitUntil('the answer ends', () => client.isEnded);
   });
 
+  test('of a client that waits for 100 Continue has no answer before its first line', async () => {
+    const scene = await openScene();
+    const client = await scene.connect();
+    client.post(address, { ...lines, Expect: '100-continue', 'Transfer-Encoding': 'chunked' });
+    expect((await client.response()).status).toBe(100);
+    await ask(`${scene.url}/v2/health/live`);
+    expect(client.hasResponse).toBe(false);
+    client.writeChunk('{"input":"a"}\n');
+    await waitUntil('the answer begins', () => client.hasResponse);
+    client.write('0\r\n\r\n');
+    await waitUntil('the answer ends', () => scene.calls.size === 0);
+  });
+
   test('may last longer than a request, but its client may not pause for as long', async () => {
     const scene = await openScene({
       configuration: { REQUEST_MS_MAX: 1500, HEADERS_MS_MAX: 1500 },

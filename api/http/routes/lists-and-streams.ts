@@ -94,6 +94,8 @@ export class ListsAndStreams {
     });
     try {
       call.enter('scoring');
+      // HAProxy 2.6 passes no line of an answer on whose head came in one piece with the 100 Continue.
+      if (request.headers.expect !== undefined) await lines.hasNext();
       const source = {
         hasNext: () => lines.hasNext(),
         next: async () => {
