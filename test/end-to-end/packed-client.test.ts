@@ -114,6 +114,14 @@ console.log(JSON.stringify(await tryAll(url, process.env.KEY ?? '', await openAs
   expect(JSON.parse(stdout)).toEqual(expected);
 });
 
+test('has types for compilers that do not read "exports", as with module commonjs before TypeScript 6', () => {
+  const installed = path.join(directory, 'node_modules/scoreline');
+  const { exports, typesVersions } = JSON.parse(
+    readFileSync(path.join(installed, 'package.json'), 'utf8'),
+  );
+  expect(typesVersions['*'].client).toEqual([exports['./client'].types]);
+});
+
 describe('in a web page of another origin', () => {
   const code = `${program}
 const [url = '', key = ''] = decodeURIComponent(location.hash.slice(1)).split(' ');
