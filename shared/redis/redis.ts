@@ -216,7 +216,7 @@ const advices: ReadonlyArray<readonly [RegExp, string]> = [
   ],
   [
     /renew lock|lock mismatch|missing lock/i,
-    'This process stood still for longer than a second, so another worker may have its jobs. If this lasts, give it more processor time.',
+    'This process stood still, or was cut off from Redis, for longer than a second, so another worker may have its jobs. If this lasts, give it more processor time, and look at the network.',
   ],
   [
     /\b(WRONGPASS|NOAUTH)\b/,
