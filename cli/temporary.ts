@@ -1,9 +1,11 @@
-// Folders for the time of a command, and how a command ends halfway.
+// Folders and programs for the time of a command, and how a command ends halfway.
 
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { killGroup } from '../worker/engine/python/group.js';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -45,6 +47,13 @@ export async function orRemove<T>(folder: string, act: () => Promise<T>): Promis
     process.off('exit', remove);
     for (const signal of signals) process.off(signal, leave);
   }
+}
+
+/** Kills a program that was spawned `detached`, and those that it has started, if the command ends before it. */
+export function endWithCommand(child: ChildProcess): void {
+  const end = () => killGroup(child);
+  process.once('exit', end);
+  child.once('close', () => process.off('exit', end));
 }
 
 /**

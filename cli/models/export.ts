@@ -1,11 +1,12 @@
 // Makes ONNX files of the files of frameworks, by the programs in exporters/. Each runs in an environment of its own
 // (cli/python.ts), or in a Python that the user names, such as that of the training.
 
-import { spawn } from 'node:child_process';
+import { type StdioOptions, spawn } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../../shared/version.js';
 import { wrongFile } from '../faults.js';
+import { endWithCommand } from '../temporary.js';
 import type { Format } from './format.js';
 
 export interface ExportWishes {
@@ -140,7 +141,9 @@ export function run(
   output: 'inherit' | 'ignore' = 'inherit',
 ): Promise<End> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, parameters, { stdio: ['ignore', output, output] });
+    const stdio: StdioOptions = ['ignore', output, output];
+    const child = spawn(program, parameters, { stdio, detached: true });
+    endWithCommand(child);
     child.on('error', ({ message }) => reject(wrongFile(`expected to run ${program}; ${message}`)));
     child.on('close', (code, signal) => resolve({ code, signal }));
   });

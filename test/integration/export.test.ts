@@ -1,9 +1,14 @@
 // What `npm run models -- add FILE --export` says when an exporter fails. Scripts stand in for the Python that runs it.
 
-import { chmodSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
+import process from 'node:process';
 import { describe, expect, test } from 'vitest';
 import { exportModel } from '../../cli/models/export.js';
+import { readTextIfAny } from '../../shared/files/text-file.js';
+import { isAlive, root, waitUntil } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 /** Exports a pickle with a program in place of Python. Returns why it failed. */
@@ -33,3 +38,25 @@ describe('an exporter that fails', () => {
     expect(crashed).not.toContain('It needs the packages');
   });
 });
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'an exporter ends with its command at a %s, and so do the programs that it runs',
+  async (signal) => {
+    const folder = makeFolder({
+      python: '#!/bin/sh\nsleep 600 &\necho $! > "$(dirname "$0")/pid"\nwait\n',
+      'model.pkl': Buffer.from([0x80, 4, 0x4e, 0x2e]),
+    });
+    const python = path.join(folder, 'python');
+    chmodSync(python, 0o755);
+    const command = path.join(root, 'dist/cli/models.js');
+    const parameters = ['add', path.join(folder, 'model.pkl'), '--export', '--python', python];
+    const env = { ...process.env, MODELS_DIR: path.join(folder, 'models') };
+    mkdirSync(env.MODELS_DIR);
+    const child = spawn(process.execPath, [command, ...parameters], { env });
+    const pid = () => Number(readTextIfAny(path.join(folder, 'pid')));
+    await waitUntil('the exporter runs', () => pid() > 0, 15_000);
+    child.kill(signal);
+    expect(await once(child, 'exit')).toEqual([null, signal]);
+    await waitUntil('its programs have ended', () => !isAlive(pid()), 5000);
+  },
+);

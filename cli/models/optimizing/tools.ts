@@ -8,8 +8,8 @@ import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import type { Tensor } from '../../../shared/tensors/tensors.js';
 import { packageDirectory } from '../../../shared/version.js';
-import { killGroup } from '../../../worker/engine/python/group.js';
 import { wrong } from '../../faults.js';
+import { endWithCommand } from '../../temporary.js';
 
 export const methods = ['graph', 'fp16', 'int8-dynamic', 'int8'] as const;
 export type Method = (typeof methods)[number];
@@ -60,8 +60,7 @@ export async function transform(
     // A group of its own: pip and the tools end with this command.
     { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
   );
-  const end = () => killGroup(tool);
-  process.once('exit', end);
+  endWithCommand(tool);
   // The first run says that it installs packages, which takes a minute.
   tool.stderr.once('data', (bytes: Buffer) => {
     if (/^Installing/.test(String(bytes))) process.stderr.write(bytes);
@@ -71,7 +70,6 @@ export async function transform(
     text(tool.stdout),
     text(tool.stderr),
   ]);
-  process.off('exit', end);
   const line = output.trim().split('\n').at(-1) ?? '';
   if (line.startsWith('{')) return JSON.parse(line);
   // python.js ends with it when a signal has ended Python.
