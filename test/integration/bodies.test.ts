@@ -182,6 +182,35 @@ describe('a client that asks before it sends its body', () => {
   });
 });
 
+describe('a refused client that would like to upgrade', () => {
+  const refused = '/v1/models/nobody/score';
+  const upgrade = { ...json, Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c' };
+
+  test('gets its answer behind its body, and may then ask again', async () => {
+    const scene = await open();
+    const client = await scene.connect();
+    client.post(refused, { ...upgrade, 'Content-Length': 100 });
+    client.write('x'.repeat(50));
+    await ask(`${scene.url}/v2/health/live`);
+    expect(client.hasResponse).toBe(false);
+    client.write('x'.repeat(50));
+    expect((await client.response()).status).toBe(404);
+    client.write('GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect((await client.response()).status).toBe(200);
+  });
+
+  test('gets its answer if it sends more than is read, or waits before it sends', async () => {
+    const scene = await open();
+    const client = await scene.connect();
+    client.post(refused, { ...upgrade, 'Content-Length': 64 * mebibyte });
+    await client.offer(2 * mebibyte);
+    expect((await client.response()).status).toBe(404);
+    const waiting = await scene.connect();
+    waiting.post(refused, { ...upgrade, Expect: '100-continue', 'Content-Length': 100 });
+    expect((await waiting.response()).status).toBe(404);
+  });
+});
+
 test.each([path, `${path}?top=2`, '/score', '/score?model=text'])(
   'a request without room is refused before its body arrives, and keeps its connection: %s',
   async (address) => {

@@ -58,11 +58,12 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
     const asks = status === 401 && isForOperators(path);
     response.setHeader('WWW-Authenticate', asks ? [challenge, basicChallenge] : challenge);
   }
-  leaveBody(response);
-  if (wantsPage(response.req)) sendPage(response, error, path);
-  else if (isKserve(path)) {
-    sendJson(response, { error: error.message, code: error.code, status }, { status });
-  } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
+  leaveBody(response, () => {
+    if (wantsPage(response.req)) sendPage(response, error, path);
+    else if (isKserve(path)) {
+      sendJson(response, { error: error.message, code: error.code, status }, { status });
+    } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
+  });
 }
 
 function sendPage(response: ServerResponse, error: ScorelineError, path: string): void {

@@ -4,8 +4,13 @@
 // it has sent everything still gets its answer. A long body is read up to a limit. The rest stays unread,
 // and the connection is closed once the client has had time to read the answer. If the client sends too
 // slowly, the connection is closed as well.
+//
+// Behind a request with an Upgrade field, Node drops what it reads together with the end of the body, although
+// nothing is upgraded. It would drop the next request of a client that has its answer before its body is read, and
+// never answer that. Java's HttpClient sends the field with each request by plain HTTP. So these answers wait.
 
 import type { ServerResponse } from 'node:http';
+import { isGone } from '../connection/departure.js';
 
 /** How much of a long body is read and dropped. */
 const droppedBytesMax = 1_048_576;
@@ -16,24 +21,40 @@ const readAnswerMs = 2000;
 /** The time that a client gets to send the rest of its body. */
 const restMsMax = 5000;
 
-/** Call this before sending a response to a request whose body may not have been read to its end. */
-export function leaveBody(response: ServerResponse): void {
+/**
+ * Answers a request whose body may not have been read to its end.
+ * @param answer sends the response, or ends it. It is called at once, unless the request has an Upgrade field.
+ */
+export function leaveBody(response: ServerResponse, answer: () => void): void {
   const { req: request } = response;
   const { headers, socket } = request;
   const noLength = headers['transfer-encoding'] === undefined ? 0 : Number.POSITIVE_INFINITY;
-  // Node itself drops the body of a request that was never read.
   const isShort = Number(headers['content-length'] ?? noLength) <= shortBytesMax;
-  if (request.complete || (isShort && !request.readableDidRead)) return;
-  const closeWithin = (ms: number) => setTimeout(() => socket.destroy(), ms).unref();
-  const timer = closeWithin(restMsMax);
+  // A client that waits for 100 Continue sends no body before it has an answer.
+  let waits = headers.upgrade !== undefined && headers.expect === undefined;
+  const isLeft = request.complete || (isShort && !request.readableDidRead && !waits);
+  // Node itself drops the body of a request that was never read.
+  if (isLeft) return answer();
+  const stopWaiting = () => {
+    if (waits && !isGone(response)) answer();
+    waits = false;
+  };
+  const giveUp = () => {
+    request.pause();
+    stopWaiting();
+    setTimeout(() => socket.destroy(), readAnswerMs).unref();
+  };
+  const timer = setTimeout(giveUp, restMsMax).unref();
   let left = isShort ? shortBytesMax : droppedBytesMax;
   request
     .on('data', (chunk: Buffer) => {
       left -= chunk.length;
-      if (left > 0) return;
-      request.pause();
-      closeWithin(readAnswerMs);
+      if (left <= 0) giveUp();
     })
-    .once('close', () => clearTimeout(timer))
+    .once('close', () => {
+      clearTimeout(timer);
+      stopWaiting();
+    })
     .resume();
+  if (!waits) answer();
 }

@@ -108,9 +108,8 @@ export class ListsAndStreams {
       if (stop) {
         await sink.write(`${writeFailure(stop, { nextIndex: count })}\n`);
         lines.close();
-        leaveBody(response);
-      }
-      response.end();
+        leaveBody(response, () => response.end());
+      } else response.end();
     } finally {
       lines.close();
     }
