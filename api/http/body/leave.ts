@@ -32,9 +32,11 @@ export function leaveBody(response: ServerResponse, answer: () => void): void {
   const isShort = Number(headers['content-length'] ?? noLength) <= shortBytesMax;
   // A client that waits for 100 Continue sends no body before it has an answer.
   let waits = headers.upgrade !== undefined && headers.expect === undefined;
-  const isLeft = request.complete || (isShort && !request.readableDidRead && !waits);
   // Node itself drops the body of a request that was never read.
-  if (isLeft) return answer();
+  if (request.complete || (isShort && !request.readableDidRead && !waits)) {
+    answer();
+    return;
+  }
   const stopWaiting = () => {
     if (waits && !isGone(response)) answer();
     waits = false;
