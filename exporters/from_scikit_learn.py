@@ -33,7 +33,7 @@ from sklearn.impute import KNNImputer
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.neighbors import RadiusNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from categories import GAP
@@ -46,7 +46,7 @@ from scikit_inputs import Table, Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
 from scikit_steps import FrozenEstimator, first_step, fitted_in, is_clusterer, steps_of
 from scikit_texts import SPACES, vectorizer_options
-from scikit_wrappers import thresholds_of, turn_back, unwrap
+from scikit_wrappers import refuse_outside, thresholds_of, turn_back, unwrap
 from value_names import name_values
 
 # A network that differs by less is taken, and no other way is tried.
@@ -59,6 +59,8 @@ TIES_MAX = 0.02
 USUAL_MAX = 1000
 # Scores of a network are off by a few units in the last place of a float, and probabilities may be off by so much for it.
 FLOAT_ERRORS, STEP_MAX = 4, 1e-3
+# Where functions have no number, and where they are infinite
+OUTSIDE = [(-1e3,), (0.0, -1.0, 1e4)]
 # What a label loses around it when it is read from a line
 BLANKS = "".join(space for space in SPACES if space not in "\x1c\x1d\x1e\x1f\x85")
 # A label of a classifier of several has this score at least.
@@ -86,6 +88,8 @@ def main():
     network = convert(model, inputs, rows, expected)
     if isinstance(inputs, Table):
         inputs.finish(network)
+    if any(isinstance(step, FunctionTransformer) for step in steps_of(model)):
+        refuse_outside(network, *(any(refuses(model, inputs, rows, number) for number in numbers) for numbers in OUTSIDE))
     found = floats(run(network, inputs.feeds(rows)))
     compare(found, expected, f"{len(rows)} sample rows", hint=lambda: inputs.hint(rows, found, expected))
     if wrappers:
@@ -368,7 +372,7 @@ def drop_unused(network, inputs):
 def list_labels(network, outputs, count):
     """Makes a list of labels that are one row, as skl2onnx writes those of a QuadraticDiscriminantAnalysis."""
     for output in network.graph.output:
-        if np.shape(outputs[output.name]) != (1, count):
+        if np.shape(outputs[output.name]) != (1, count) or outputs[output.name].dtype.kind == "f":
             continue
         outputs[output.name] = outputs[output.name].reshape(-1)
         row = f"{output.name}_row"
@@ -622,21 +626,38 @@ def gaps_taken(model, inputs, network, rows):
     return sorted(right & imputed | (others if others <= right else set()))
 
 
+def refuses(model, inputs, rows, number):
+    """Whether a model refuses rows with this number in one of its columns."""
+    for at in range(len(inputs.columns)):
+        if inputs.takes_gaps(at):
+            try:
+                answer(model, with_number(rows[:EXAMPLES], at, number))
+            except ValueError:
+                return True
+    return False
+
+
 def difference_with_gap(model, inputs, network, rows, at):
     """Returns how far the network is from the model without numbers in a column; None if the model refuses that."""
     if not inputs.takes_gaps(at):
         return None
-    if isinstance(rows, pd.DataFrame):
-        rows = rows.astype({rows.columns[at]: float})
-        rows.iloc[:, at] = np.nan
-    else:
-        rows = rows.copy()
-        rows[:, at] = np.nan
+    rows = with_number(rows, at, np.nan)
     try:
         expected = answer(model, rows)
     except ValueError:
         return None
     return difference(floats(run(network, inputs.feeds(rows))), expected)
+
+
+def with_number(rows, at, number):
+    """Returns rows with this number in a column."""
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.astype({rows.columns[at]: float})
+        rows.iloc[:, at] = number
+    else:
+        rows = rows.copy()
+        rows[:, at] = number
+    return rows
 
 
 if __name__ == "__main__":

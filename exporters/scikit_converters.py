@@ -141,16 +141,19 @@ def shape_of_function(operator):
 
 def apply_function(scope, operator, container):
     """Converts a FunctionTransformer also of the functions of NumPy that are there. skl2onnx knows none."""
-    add, constant = writers(scope, container)
+    _, constant = writers(scope, container)
     kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
     cells = concatenate_variables(scope, operator.inputs, container)
     for name, *others in FUNCTIONS[operator.raw_operator.func]:
-        cells = add(name, [cells, *(constant(value, kind) for value in others)], 13)
+        given, cells = [cells, *(constant(value, kind) for value in others)], scope.get_unique_variable_name(name)
+        container.add_node(name, given, cells, name=scope.get_unique_operator_name(FUNCTION), op_version=13)
     output = [operator.outputs[0].full_name]
     container.add_node("Identity", [cells], output, name=scope.get_unique_operator_name("Identity"), op_version=16)
 
 
 FUNCTION_SHAPE = get_shape_calculator("SklearnFunctionTransformer")
+# What the names of their nodes begin with
+FUNCTION = "Function"
 # The operators for a function of NumPy or SciPy, each with what it gets besides the numbers
 FUNCTIONS = {
     None: [],

@@ -20,7 +20,7 @@ from sklearn.preprocessing import (
 )
 
 from program import OTHERWISE, fail
-from scikit_converters import FUNCTIONS, interpolate
+from scikit_converters import FUNCTION, FUNCTIONS, interpolate
 from scikit_steps import FrozenEstimator
 
 # A score that is less below its threshold reaches it. Floats of a forest's shares are next to them, on either side.
@@ -67,9 +67,42 @@ def thresholds_of(model):
 
 def turn_back(network, transformer):
     """Appends the inverse of the transformer of a target to the network of a regressor."""
+    output = network.graph.output[0]
+    before, add, constant = append_to(network.graph, output)
+    wide = add("Cast", [before], 13, to=TensorProto.DOUBLE)
+    turned = inverse(transformer, wide, add, constant)
+    network.graph.node.append(make_node("Identity", [turned], [output.name]))
+    output.type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def refuse_outside(network, refuses_gaps, refuses_infinities):
+    """Makes the scores of a row NaN if the original refuses what a function makes of it. A request with it is refused then."""
+    kinds = [kind for kind, is_refused in (("IsNaN", refuses_gaps), ("IsInf", refuses_infinities)) if is_refused]
     graph = network.graph
-    output = graph.output[0]
-    name, before = output.name, f"{output.name} before"
+    functions = {node.output[0]: node for node in graph.node if node.name.startswith(FUNCTION)}
+    inner = {name for node in functions.values() for name in node.input}
+    ends = [name for name in functions if name not in inner]
+    output = next(each for each in graph.output if each.type.tensor_type.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE))
+    if not ends or not kinds:
+        return
+    before, add, constant = append_to(graph, output)
+    faults = []
+    for end in ends:
+        start = end
+        while start in functions:
+            start = functions[start].input[0]
+        is_number = add("Not", [add("IsNaN", [start], 13)], 1)
+        for kind in kinds:
+            lost = add("Cast", [add("And", [is_number, add(kind, [end], 13)], 7)], 13, to=TensorProto.FLOAT)
+            faults.append(add("ReduceSum", [lost, constant([1])], 13, keepdims=int(len(output.type.tensor_type.shape.dim) > 1)))
+    is_wrong = add("Cast", [add("Max", faults, 13)], 13, to=TensorProto.BOOL)
+    nothing = add("Cast", [constant(np.nan, TensorProto.DOUBLE)], 13, to=output.type.tensor_type.elem_type)
+    graph.node.append(make_node("Where", [is_wrong, nothing, before], [output.name]))
+
+
+def append_to(graph, output):
+    """Returns a new name of what an output was, and functions that add a node and a constant to a graph. Each returns a name."""
+    name, before = output.name, f"{output.name} before {len(graph.node)}"
     for node in graph.node:
         node.input[:] = [before if each == name else each for each in node.input]
         node.output[:] = [before if each == name else each for each in node.output]
@@ -85,9 +118,7 @@ def turn_back(network, transformer):
         graph.initializer.append(from_array(numbers, result))
         return result
 
-    wide = add("Cast", [before], 13, to=TensorProto.DOUBLE)
-    graph.node.append(make_node("Identity", [inverse(transformer, wide, add, constant)], [name]))
-    output.type.tensor_type.elem_type = TensorProto.DOUBLE
+    return before, add, constant
 
 
 def inverse(transformer, cells, add, constant):

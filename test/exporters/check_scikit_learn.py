@@ -445,6 +445,15 @@ def export_file(folder):
     return {"said": said.getvalue(), "inputs": names, "shapes": shapes, "manifest": manifest}
 
 
+def outside(folder):
+    """Exports neighbours behind a logarithm, and returns which of three rows have scores: it has no finite number for the first two."""
+    positive = ROWS.assign(**{"a b": ROWS["a b"].abs()})
+    steps = ColumnTransformer([("size", FunctionTransformer(np.log1p), ["a b"]), ("kinds", OneHotEncoder(sparse_output=False), ["ä"])])
+    said = export(make_pipeline(steps, KNeighborsClassifier()).fit(positive, CLASSES), folder)
+    scores = scores_of(positive[:3].assign(**{"a b": [-3.0, -1.0, 0.5]}), folder)
+    return {**said, "answered": np.isfinite(scores).all(axis=1).tolist()}
+
+
 def unexpected():
     """Returns what an exporter says to an exception that it does not expect."""
 
@@ -497,6 +506,7 @@ def main():
     (folder / "model.joblib").write_bytes(b"ccatboost\nCatBoostClassifier\n.")
     found["a package that is not here"] = export_file(folder)
     found["an unexpected exception"] = unexpected()
+    found["numbers outside of a logarithm"] = outside(folder)
     for name, fault, model in faults():
         right = getattr(scikit_texts, name)
         setattr(scikit_texts, name, fault)

@@ -44,6 +44,8 @@ interface Checked {
   readonly manifest?: unknown;
   /** The difference on rows of the training. */
   readonly apart?: number;
+  /** Whether each of some rows has scores. */
+  readonly answered?: boolean[];
   /** The share of those rows whose label by the thresholds is not that of predict(). */
   readonly otherLabels?: number;
 }
@@ -156,6 +158,8 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
         apart: true,
       });
     }
+    const outside = others['numbers outside of a logarithm']?.answered;
+    expect(outside).toEqual([false, false, true]);
     expect(others['columns of like names']?.inputs).toEqual(['a b', 'a_b', 'ä']);
     for (const [name, missing] of [
       ['missing texts of OneHotEncoder', '<missing>'],
