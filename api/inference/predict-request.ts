@@ -65,8 +65,9 @@ export function readPredictRequest(
  */
 export function readValues(value: unknown): Values {
   if (!isJsonObject(value)) throw malformed('input_missing', shown(value));
-  const { instances, inputs, signature_name: signature = 'serving_default' } = value;
-  if (signature !== 'serving_default') {
+  const { instances, inputs, signature_name: signature = '' } = value;
+  // An empty name means the usual signature in TensorFlow Serving, and in our metadata.
+  if (signature !== '' && signature !== 'serving_default') {
     throw new ScorelineError(
       'input_invalid',
       `Expected no "signature_name", or "serving_default", since models have one signature; got ${shown(signature)}.`,

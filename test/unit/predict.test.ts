@@ -88,6 +88,17 @@ describe('a request of V1', () => {
       true,
     ],
     [
+      'the name of a signature that its metadata have',
+      {
+        signature_name: '',
+        instances: [
+          [1, 2],
+          [3, 4],
+        ],
+      },
+      false,
+    ],
+    [
       'the name of the usual signature',
       {
         signature_name: 'serving_default',
