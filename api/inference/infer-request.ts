@@ -283,6 +283,10 @@ function readHead({ name, datatype, shape }: GivenInput, declared: DeclaredTenso
     );
   }
   if (takesTensor(declared, head)) return head;
+  // The clients of MLServer write a list of strings as a column.
+  const list = { ...head, shape: shape.slice(0, 1) };
+  const isColumn = shape.length === 2 && shape[1] === 1;
+  if (datatype === 'BYTES' && isColumn && takesTensor(declared, list)) return list;
   throw tensorInvalid(showValue(declared), showValue(head));
 }
 

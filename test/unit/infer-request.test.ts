@@ -62,6 +62,14 @@ describe('a request of the Open Inference Protocol', () => {
     expect(errorOf(() => readOne('/w==')).message).toContain('Expected strings in UTF-8');
   });
 
+  test("may have a list of strings as a column, as MLServer's clients write it", () => {
+    const readShape = (shape: number[]) => read({ inputs: [a, { ...b, shape }] });
+    expect(readShape([1, 1]).inputs[1]).toEqual(read({ inputs: [a, b] }).inputs[1]);
+    for (const shape of [[1, 2], [1, 1, 1], [2, 1], []]) {
+      expect(errorOf(() => readShape(shape)).message).toContain('"b"');
+    }
+  });
+
   test.each([
     ['inputs', 1024, 'many inputs', { inputs: Array(1025).fill(0) }],
     ['inputs', 1024, 'many inputs that are right', { inputs: Array(1025).fill(a) }],
