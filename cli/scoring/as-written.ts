@@ -1,16 +1,21 @@
-// Passes JSON on with its numbers as they are written. JavaScript would round whole numbers beyond 2 ** 53, and write -0
-// as 0.
+// Passes JSON on with its numbers, and the order of its keys, as they are written. JavaScript would round whole numbers
+// beyond 2 ** 53, write -0 as 0, and move keys of digits to the front.
 
 import { randomUUID } from 'node:crypto';
 
-/** The begin of a string, or a number. A pattern of a whole string would exhaust the stack on one of some megabytes. */
-const token = /"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/**
+ * A key of digits, the begin of another string, or a number. A pattern of a whole string would exhaust the stack on one
+ * of some megabytes.
+ */
+const token = /"(\d{1,10})"(?=\s*:)|"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** Stands before what is a number. No string of an answer begins so. */
 const mark = `${randomUUID()} `;
-const marked = new RegExp(`"${mark}([^"]*)"`, 'g');
+/** Stands before a key of digits. */
+const keyMark = `${randomUUID()} `;
+const marked = new RegExp(`"${mark}([^"]*)"|${keyMark}`, 'g');
 
 /**
- * Parses JSON. Its numbers become strings that only `writeAsWritten` understands.
+ * Parses JSON. Its numbers, and its keys of digits, become strings that only `writeAsWritten` understands.
  * @throws SyntaxError
  */
 export function parseAsWritten(text: string): unknown {
@@ -20,10 +25,11 @@ export function parseAsWritten(text: string): unknown {
   let written = 0;
   token.lastIndex = 0;
   for (let found = token.exec(text); found; found = token.exec(text)) {
-    const [number] = found;
+    const [number, key] = found;
     if (number === '"') token.lastIndex = endOfString(text, found.index);
     else {
-      pieces.push(text.slice(written, found.index), `"${mark}${number}"`);
+      const string = key === undefined ? `"${mark}${number}"` : `"${keyMark}${key}"`;
+      pieces.push(text.slice(written, found.index), string);
       written = token.lastIndex;
     }
   }
@@ -40,7 +46,7 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-/** Writes JSON with the numbers of values that `parseAsWritten` has made. */
+/** Writes JSON with the numbers and keys of values that `parseAsWritten` has made. */
 export function writeAsWritten(value: unknown): string {
   return JSON.stringify(value).replace(marked, '$1');
 }
