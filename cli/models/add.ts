@@ -2,10 +2,18 @@
 // is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. The rest comes from
 // files beside it, from flags, or from the user, who is asked only at a terminal.
 
-import { copyFileSync, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { coerceError } from '../../shared/errors.js';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
 import { trimLabel } from '../../shared/manifest/labels.js';
@@ -18,8 +26,9 @@ import {
 } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { readModels } from '../../shared/registry/models.js';
-import { isFloats } from '../../shared/tensors/network.js';
+import { isFloats, takesSize } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
+import { makeAdapter } from '../../worker/batch/inputs/adapter.js';
 import { sampleInputs } from '../../worker/batch/inputs/sample.js';
 import { withEmbedding } from '../../worker/batch/network/embedding.js';
 import { openTokenizer, UnfitTokenizer } from '../../worker/batch/network/tokenizer.js';
@@ -51,7 +60,7 @@ import { checkModel } from './check.js';
 import { manifestFile, modelIn } from './copy.js';
 import { describeExport, type ExportWishes, exportModel } from './export.js';
 import { type Format, formatOf } from './format.js';
-import { type Guess, guess, isColumns, type Kind, kinds, type Told } from './guess.js';
+import { type Guess, guess, type Hints, isColumns, type Kind, kinds, type Told } from './guess.js';
 import { endIfHung } from './hung.js';
 
 export const addUsage =
@@ -121,9 +130,10 @@ async function makeModel(
   const { name, format } = wishes;
   const folder = path.join(directory, name);
   const make = async (temporary: string) => {
-    if (format === 'mlflow') await makeProgram(wishes, folder, say);
-    else await makeNetwork(wishes, { directory, folder, temporary, say });
-    await checkModel(modelIn(directory, name), say);
+    if (format === 'mlflow') {
+      await makeProgram(wishes, folder, say);
+      await checkModel(modelIn(directory, name), say);
+    } else await makeNetwork(wishes, { directory, folder, temporary, say });
   };
   await orRemove(folder, () => withFolder(os.tmpdir(), 'scoreline-add', make));
   return folder;
@@ -139,12 +149,24 @@ async function makeNetwork(
   }: { directory: string; folder: string; temporary: string; say: (line: string) => void },
 ): Promise<void> {
   const onnx = wishes.format === 'onnx' ? wishes.file : await exportModel(wishes, temporary, say);
-  mkdirSync(folder, { recursive: true });
-  const draft = await makeDraft(wishes, { folder, onnx });
-  say(`${wishes.name}: ${draft.guess.kind}, because ${draft.guess.reason}`);
-  for (const [what, why] of draft.guess.remarks) sayRemark(say, what, why);
-  await putLabels(draft, wishes, { onnx, folder, say });
-  await writeManifest(draft, { directory, folder, wishes, say });
+  const make = async (mismatch?: Error) => {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    const draft = await makeDraft(wishes, { folder, onnx, mismatch });
+    say(`${wishes.name}: ${draft.guess.kind}, because ${draft.guess.reason}`);
+    for (const [what, why] of draft.guess.remarks) sayRemark(say, what, why);
+    if (mismatch) sayRemark(say, 'sizes', 'left open where a run gave others than the file says');
+    await putLabels(draft, wishes, { onnx, folder, say });
+    await writeManifest(draft, { directory, folder, wishes, say });
+    await checkModel(modelIn(directory, wishes.name), say);
+  };
+  try {
+    await make();
+  } catch (thrown) {
+    const error = coerceError(thrown);
+    if (!(error instanceof ScorelineError) || error.code !== 'model_output_mismatch') throw error;
+    await make(error);
+  }
 }
 
 async function makeProgram(
@@ -281,9 +303,13 @@ function nameOf(file: string): string {
   return name.replaceAll(/[^A-Za-z0-9._]+/g, '-').replaceAll(/^[-._]+|-+$/g, '');
 }
 
-async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft> {
+/** @param place and why the sizes of outputs that the file says are to be compared with those of a run */
+async function makeDraft(
+  wishes: Wishes,
+  { folder, onnx, mismatch }: Place & { mismatch: Error | undefined },
+): Promise<Draft> {
   const { files, operators } = copyNetwork(onnx, folder);
-  const engine = await openOnnxEngine(
+  const opened = await openOnnxEngine(
     { file: path.join(folder, 'model.onnx'), device },
     { runMsMax: 60_000, onLost: endIfHung(wishes.name) },
   );
@@ -294,8 +320,9 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     const told = readTold(onnx);
     const producer = readOnnxProducer(onnx);
     const hints = { wanted, companions, settings, columns, hasLabels, hasMaps, producer, told };
-    const guessed = guess(engine, hints);
-    if ('fault' in guessed) throw wrongFile(guessed.fault);
+    const byFile = soundGuess(opened, hints);
+    const engine = mismatch ? await withSizesOfRun(opened, byFile, { settings, mismatch }) : opened;
+    const guessed = mismatch ? soundGuess(engine, hints) : byFile;
     checkFlags(wishes, guessed);
     const { tokenizer } = guessed;
     if (tokenizer !== undefined) copyFileSync(tokenizer, path.join(folder, 'tokenizer.json'));
@@ -314,8 +341,14 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
       },
     };
   } finally {
-    await engine.close();
+    await opened.close();
   }
+}
+
+function soundGuess(values: Values, hints: Hints): Guess {
+  const guessed = guess(values, hints);
+  if ('fault' in guessed) throw wrongFile(guessed.fault);
+  return guessed;
 }
 
 /** Whether the user has changed nothing that the answer to the exporter's example depends on. */
@@ -496,17 +529,41 @@ async function withRanks(engine: Engine, guessed: Guess): Promise<Values> {
   return { inputs, outputs: known };
 }
 
-function runSample({ input }: Guess, engine: Engine) {
-  const sample = { input: inputSchema.parse(input), description: 'hello', example: undefined };
-  return engine.run(namedAfter(engine.inputs, sampleInputs(sample, engine.inputs)));
+/**
+ * Opens the sizes of outputs that are others in a run of a sample than the file says.
+ * @throws `mismatch` if none is
+ */
+async function withSizesOfRun(
+  bare: Engine,
+  guessed: Guess,
+  { settings, mismatch }: { settings: Settings; mismatch: Error },
+): Promise<Engine> {
+  const engine = await withTokenizer(bare, guessed, settings);
+  const ran = await runSample(guessed, engine);
+  const first = guessed.batch === 'none' ? 0 : 1;
+  const outputs = bare.outputs.map((value) => {
+    const { shape: said } = value;
+    const shape = ran.outputs.find(({ name }) => name === value.name)?.shape ?? said;
+    const isWrong = (at: number) => at >= first && !takesSize(said[at], Number(shape[at]));
+    if (shape.length !== said.length) return { ...value, shape: shape.map(() => -1) };
+    return said.some((_, at) => isWrong(at))
+      ? { ...value, shape: said.map((size, at) => (isWrong(at) ? -1 : size)) }
+      : value;
+  });
+  if (outputs.every((value) => bare.outputs.includes(value))) throw mismatch;
+  return { ...bare, outputs };
 }
 
-function namedAfter(values: readonly TensorValue[], tensors: ReturnType<typeof sampleInputs>) {
-  return tensors.map((tensor, at) => {
-    const { name = tensor.name, shape = [] } = values[at] ?? {};
-    const isColumn = tensor.datatype === 'BYTES' && shape.length === 2;
-    return { ...tensor, name, shape: isColumn ? [1, 1] : tensor.shape };
+async function runSample({ input: section, batch }: Guess, engine: Engine) {
+  const input = inputSchema.parse(section);
+  const sample = sampleInputs({ input, description: 'hello', example: undefined }, engine.inputs);
+  const adapter = makeAdapter(input, {
+    name: 'The network',
+    inputs: engine.inputs,
+    batch: { max: 1, dimension: batch === 'none' ? 'none' : 'first' },
   });
+  adapter.countRows(sample);
+  return engine.run(adapter.stack([sample]));
 }
 
 /** Writes the manifest, and writes it again if a sample shows that its scores must be read in another way. */

@@ -119,6 +119,34 @@ describe('npm run models -- add', () => {
     expect(declared?.outputs).toMatchObject([{ name: 'out', shape: [-1, -1, -1] }]);
   });
 
+  test.each<[string, string, (number | string)[], (number | string)[], ...string[]]>([
+    ['a row', '3 classes', ['N', 3], ['N', 2], '--columns', 'a,b,c'],
+    ['tensors', 'tensors', ['N', 3], ['N', 2], '--kind', 'tensors'],
+    ['a picture', '3 classes', ['N', 3, 1, 1], ['N', 2]],
+    ['a picture, or none,', '3 classes', ['N', 3, 1, 1], []],
+  ])(
+    'goes by a run if the file says other sizes of the answer to %s',
+    async (_, answer, input, said, ...flags) => {
+      const network = onnxModel({
+        nodes: [
+          node('Compress', ['shape', 'all'], ['known later'], integer('axis', 0)),
+          node('Reshape', ['in', 'known later'], ['out']),
+        ],
+        constants: [
+          tensor('shape', long, [2], bigints([-1n, 3n])),
+          tensor('all', elementTypes.BOOL, [2], Buffer.of(1, 1)),
+        ],
+        inputs: [value('in', float, input)],
+        outputs: [value('out', float, said)],
+      });
+      const added = await add({ 'm.onnx': network }, 'm.onnx', ...flags);
+      expect(added.said).toContain('shapes     inputs and outputs fit');
+      expect(added.said).toContain(`valid, ${answer}`);
+      const { network: declared } = readManifest(path.join(added.folder, 'models/m'));
+      expect(declared?.outputs).toMatchObject([{ shape: said.length > 0 ? ['N', -1] : [-1, -1] }]);
+    },
+  );
+
   test('makes two labels of one score, and a sigmoid of a logit', async () => {
     const network = onnxModel({
       nodes: [
