@@ -1,5 +1,6 @@
 // Whether the answer to an input depends on the others in its batch. A network may count over the whole batch, such as
-// one that was exported as it is in training, and callers would change each other's answers.
+// one that was exported as it is in training, or answer with the places of inputs in it, as NonMaxSuppression does.
+// Callers would change each other's answers.
 
 import { isDeepStrictEqual } from 'node:util';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
@@ -18,7 +19,7 @@ import { wrongFile } from '../faults.js';
 const differenceMax = 0.01;
 
 /**
- * Scores a sample alone and beside another one.
+ * Scores a sample alone and behind another one.
  * @throws ScorelineError `model_file_wrong` if the answers differ
  */
 export async function checkBatchMates(model: Model, scorer: LoadedScorer): Promise<void> {
@@ -28,12 +29,12 @@ export async function checkBatchMates(model: Model, scorer: LoadedScorer): Promi
   const neighbour = neighbourOf(manifest, scorer.values.inputs);
   if (isDeepStrictEqual(inputs, neighbour)) return;
   const alone = await answersOf(model, scorer, [inputs]);
-  const beside = await answersOf(model, scorer, [inputs, neighbour]);
+  const beside = await answersOf(model, scorer, [neighbour, inputs]);
   // A network may refuse zeros, such as lengths of 0.
   if (!alone || !beside) return;
   const difference = Math.max(0, ...alone.map((each, at) => differenceOf(each, beside[at])));
   if (difference <= differenceMax) return;
-  const share = `${(difference * 100).toPrecision(2)} %`;
+  const share = `${Number((difference * 100).toPrecision(2))} %`;
   throw wrongFile(
     `${name}: expected an answer that does not depend on the other inputs in the batch; beside another one, that to a sample differs by ${share} of its largest number. Export the network as it is after training (eval() in PyTorch), or have it score inputs one by one: batch: { max: 1 }`,
   );
@@ -58,16 +59,22 @@ function reversed(column: Column): Column {
 }
 
 /** The numbers of an answer: scores by their classes, with gaps, others by their places. */
-type Numbers = ArrayLike<number | undefined>;
+type Numbers = ArrayLike<number | undefined> & {
+  /** Whether they count something. Then one is another already: the place of an input is small beside those of boxes. */
+  readonly areCounts?: boolean;
+};
 
-/** Returns the largest difference, as a share of the largest number. An answer may have other classes than its best. */
+/**
+ * Returns the largest difference, as a share of the largest number, or of 1 for counts. An answer may have other classes
+ * than its best.
+ */
 function differenceOf(alone: Numbers, beside: Numbers = []): number {
   let [largest, difference] = [0, 0];
   for (let at = 0; at < alone.length; at++) {
     const value = alone[at];
     const other = beside[at] ?? value;
     if (value === undefined || other === undefined) continue;
-    if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+    if (Number.isFinite(value) && !alone.areCounts) largest = Math.max(largest, Math.abs(value));
     if (Object.is(value, other)) continue;
     const between = Math.abs(value - other);
     difference = Math.max(difference, Number.isNaN(between) ? Number.POSITIVE_INFINITY : between);
@@ -75,7 +82,7 @@ function differenceOf(alone: Numbers, beside: Numbers = []): number {
   return difference / (largest || 1);
 }
 
-/** Returns the answers to the first item: those of the model, and its further ones. */
+/** Returns the answers to the last item: those of the model, and its further ones. */
 async function answersOf(
   model: Model,
   scorer: LoadedScorer,
@@ -83,7 +90,8 @@ async function answersOf(
 ): Promise<Numbers[] | undefined> {
   // Without one, the outputs of the network are answered as they are.
   const top = model.labels.length || (model.heads.length > 0 ? 1 : undefined);
-  const [result] = (await scorer.score(items.map((inputs) => ({ inputs, top })))).results;
+  const { results } = await scorer.score(items.map((inputs) => ({ inputs, top })));
+  const result = results.at(-1);
   if (!result || 'error' in result) return undefined;
   const own = { output: model.manifest.output, tensors: ownTensors(result.outputs) };
   const further = model.heads.map((head) => ({
@@ -107,5 +115,6 @@ function numbersIn(tensor: Tensor): Numbers {
   const { datatype, data } = tensor;
   if (datatype === 'BYTES') return [];
   if (datatype.startsWith('FP')) return toFloats(tensor);
-  return Array.from(new numberArrays[datatype](Uint8Array.from(data).buffer), Number);
+  const numbers = Array.from(new numberArrays[datatype](Uint8Array.from(data).buffer), Number);
+  return Object.assign(numbers, { areCounts: datatype === 'INT64' });
 }

@@ -8,7 +8,15 @@ import { checkIn } from '../check-model.js';
 import { runCommand } from '../command.js';
 import { addEmbeddingModel } from '../embedding-model.js';
 import { addCounter, counterName } from '../failures/counter.js';
-import { elementTypes, integer, integers, node } from '../onnx.js';
+import {
+  bigints,
+  elementTypes,
+  integer,
+  integers,
+  node,
+  tensor,
+  tensorAttribute,
+} from '../onnx.js';
 import { addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -85,6 +93,24 @@ test.each([true, false])('the check looks at whole numbers (mixed: %s)', async (
   const checked = checkTensors({ name: 'whole', nodes, network });
   if (!isMixing) return void (await checked);
   await expect(checked).rejects.toThrow('whole: expected an answer that does not depend on');
+});
+
+test('the check looks at places, which say where in its batch an input is', async () => {
+  const network = {
+    inputs: [declared('x', 'FP32', [-1, 1])],
+    outputs: [declared('y', 'INT64', [-1, 2])],
+  };
+  const offset = tensor('', elementTypes.INT64, [2], bigints([500n, 500n]));
+  const nodes = [
+    node('Constant', [], ['offset'], tensorAttribute('value', offset)),
+    node('Equal', ['x', 'x'], ['true']),
+    node('NonZero', ['true'], ['columns']),
+    node('Transpose', ['columns'], ['places']),
+    node('Add', ['places', 'offset'], ['y']),
+  ];
+  await expect(checkTensors({ name: 'places', nodes, network })).rejects.toThrow(
+    'beside another one, that to a sample differs by 100 %',
+  );
 });
 
 test.each([true, false])(
