@@ -1,6 +1,7 @@
 // The names that clients give to their inputs: the `id` of a line.
 
 import { ScorelineError } from './errors.js';
+import { shown } from './shown.js';
 
 /** What a client calls its input. */
 export type InputName = string | number;
@@ -17,6 +18,6 @@ export function readInputName(id: unknown): InputName | undefined {
   if (Number.isSafeInteger(id)) return id as number;
   throw new ScorelineError(
     'input_invalid',
-    `Expected "id" to be a string of at most ${charactersMax} characters or a whole number up to ${Number.MAX_SAFE_INTEGER}; got something else.`,
+    `Expected "id" to be a string of at most ${charactersMax} characters or a whole number up to ${Number.MAX_SAFE_INTEGER}; got ${shown(id)}.`,
   );
 }

@@ -1,6 +1,7 @@
 // Bytes in JSON.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 
 /**
  * Accepts base64 in the forms that clients send: bare, in literal quotes, as Python prints bytes, or
@@ -12,7 +13,7 @@ export function decodeBase64(value: unknown, what: string): Buffer {
   if (typeof value !== 'string') {
     throw new ScorelineError(
       'input_invalid',
-      `Expected ${what} to be a string of base64; got ${value === null ? 'null' : `a ${typeof value}`}.`,
+      `Expected ${what} to be a string of base64; got ${shown(value)}.`,
     );
   }
   const inLines = value

@@ -176,7 +176,7 @@ function imageEntries(input: unknown, imagesMax: number): [name: string, value: 
   if (!isJsonObject(input)) {
     throw new ScorelineError(
       'input_invalid',
-      'Expected "input" to be {"<name>": "<base64 of an image>"}; got another type.',
+      `Expected "input" to be the base64 of an image, or {"<name>": "<base64 of an image>"}; got ${shown(input)}.`,
     );
   }
   // For a quarter of a million names, the entries take five times as long as the names.

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
+import { shown } from '../../shared/shown.js';
 import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { elementSchemas } from '../inference/element-schema.js';
 import { decodeText } from './charset.js';
@@ -20,7 +21,7 @@ export const text: InputKind = {
     if (typeof input !== 'string') {
       throw new ScorelineError(
         'input_invalid',
-        `Expected "input" to be a string, as in {"input": "How do I …?"}; got ${nameOf(input)}.${remedyFor(input)}`,
+        `Expected "input" to be a string, as in {"input": "How do I …?"}; got ${shown(input)}.${remedyFor(input)}`,
       );
     }
     return [{ name: undefined, value: input }];
@@ -91,10 +92,4 @@ function remedyFor(input: unknown): string {
   return input.every((entry) => typeof entry === 'string')
     ? ' Send several texts as {"inputs": ["…", "…"]}.'
     : ' Rows of a table are for models whose input.kind is table.';
-}
-
-function nameOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

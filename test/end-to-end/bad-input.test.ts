@@ -99,7 +99,8 @@ describe('a problem document answers', () => {
     ['an empty object', '{}', 'input_missing', 'got an empty one.'],
     ['other keys', '{"text": "a", "top": 1}', 'input_missing', 'got one with "text", "top".'],
     ['instances', '{"instances": ["a"]}', 'input_missing', 'to POST /v1/models/NAME:predict.'],
-    ['an input of another form', '{"input": [1]}', 'input_invalid', 'Expected "input"'],
+    ['a list as input', '{"input": [1]}', 'input_invalid', 'got a list.'],
+    ['a number as input', '{"input": 5}', 'input_invalid', 'got 5.'],
   ])('%s at every route', async (_what, body, code, detail) => {
     for (const path of ['/score', image, text]) {
       const answer = await send(path, body, json);
@@ -171,11 +172,24 @@ describe('a problem document answers', () => {
     }
   });
 
+  it.each([
+    [{ input: { cat: [1] } }, 'got a list.'],
+    [{ inputs: 'cat' }, 'got "cat".'],
+    [{ inputs: [], input: 'cat' }, 'got both.'],
+  ])('an image or a list of another form, which it names: %j', async (body, detail) => {
+    const answer = await post(service.url + image, body);
+    expectProblem(answer, 400, 'input_invalid');
+    expect(answer.body.detail).toContain(detail);
+  });
+
   it('a form with neither a file nor the field "input", and one that is broken', async () => {
     for (const path of [image, text]) {
       const answer = await sendForm(path, [], { question: 'How do I sort an array?' });
       expectProblem(answer, 400, 'input_missing');
-      expectProblem(await sendForm(path, []), 400, 'input_missing');
+      expect(answer.body.detail).toContain('got "question".');
+      const empty = await sendForm(path, []);
+      expectProblem(empty, 400, 'input_missing');
+      expect(empty.body.detail).toContain('got an empty form.');
       const type = { 'content-type': 'multipart/form-data; boundary=x' };
       expectProblem(await send(path, '--x\r\n: : :\r\n\r\na\r\n--x--\r\n', type), 400);
     }

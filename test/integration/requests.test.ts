@@ -213,12 +213,12 @@ describe('an input of another kind than the model takes', () => {
     [
       toText,
       { input: [1, 2, 3] },
-      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got an array. Rows of a table are for models whose input.kind is table.',
+      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got a list. Rows of a table are for models whose input.kind is table.',
     ],
     [
       toText,
       { input: ['a', 'b'] },
-      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got an array. Send several texts as {"inputs": ["…", "…"]}.',
+      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got a list. Send several texts as {"inputs": ["…", "…"]}.',
     ],
     [toText, { input: { cat: 'aaaa' } }, 'text takes a text. Expected "input" to be a string'],
     [
@@ -229,7 +229,7 @@ describe('an input of another kind than the model takes', () => {
     [
       toImage,
       { input: [0.5, 0.5] },
-      'image takes images. Expected "input" to be {"<name>": "<base64 of an image>"}',
+      'image takes images. Expected "input" to be the base64 of an image, or {"<name>": "<base64 of an image>"}; got a list.',
     ],
     ['/score?model=image', { input: 'What is this?' }, 'image takes images. Expected '],
   ])('in JSON is refused, and the error names the model: %s %j', async (route, body, detail) => {

@@ -165,15 +165,20 @@ export function refuseUnknown(given: Given, form: keyof typeof fieldsIn): void {
 
 /** Makes the error of an object without an input, which is told by its keys. */
 export function lacksInput(given: Given): ScorelineError {
-  const keys = Object.keys(given)
-    .slice(0, 5)
-    .map((key) => shown(key))
-    .join(', ');
+  const keys = quoteKeys(given);
   const remedy =
     given.instances === undefined
       ? ''
       : ' Send several inputs as {"inputs": […]}, or instances to POST /v1/models/NAME:predict.';
   return inputMissing(keys === '' ? 'an empty one' : `one with ${keys}`, remedy);
+}
+
+/** Returns the first keys of an object, as messages show them. */
+export function quoteKeys(given: Given): string {
+  return Object.keys(given)
+    .slice(0, 5)
+    .map((key) => shown(key))
+    .join(', ');
 }
 
 /** @param got what came in place of an object with an input */

@@ -6,6 +6,7 @@ import { type HeadOutput, scoresClasses, topOf } from '../../../shared/manifest/
 import type { Model } from '../../../shared/registry/models.js';
 import type { Registry } from '../../../shared/registry/registry.js';
 import { shareIn } from '../../../shared/registry/traffic.js';
+import { shown } from '../../../shared/shown.js';
 import type { OutputWish } from '../../../shared/wire/job.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call/call.js';
@@ -24,6 +25,7 @@ import {
   asObject,
   type Body,
   lacksInput,
+  quoteKeys,
   type ReadBody,
   refuseUnknown,
 } from '../body/body.js';
@@ -203,7 +205,7 @@ function readBodyInputs(
   if (inputs.length > 0) return { inputs, isList: inputs.length > 1, given };
   throw new ScorelineError(
     'input_missing',
-    'Expected a file, or the field "input"; got neither. Several of them are scored one by one.',
+    `Expected a file, or the field "input"; got ${quoteKeys(given) || 'an empty form'}. With curl, -F file=@NAME sends a file, and -F input=TEXT a text.`,
   );
 }
 
@@ -212,7 +214,7 @@ function readList({ input, inputs }: Given): readonly unknown[] {
   if (input !== undefined || !Array.isArray(inputs)) {
     throw new ScorelineError(
       'input_invalid',
-      'Expected "inputs" to be a list, without "input" beside it, as in {"inputs": ["…", "…"]}; got another form.',
+      `Expected "inputs" to be a list, without "input" beside it, as in {"inputs": ["…", "…"]}; got ${Array.isArray(inputs) ? 'both' : shown(inputs)}.`,
     );
   }
   if (inputs.length > 0) return inputs;

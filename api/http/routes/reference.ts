@@ -4,6 +4,7 @@ import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import { isJsonObject } from '../../../shared/json-object.js';
 import type { Model } from '../../../shared/registry/models.js';
+import { shown } from '../../../shared/shown.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call/call.js';
 import { writeReferenceAnswer } from '../../kinds/answers.js';
@@ -76,7 +77,7 @@ export function makeScoreReference(options: {
     if (model) return model;
     throw new ScorelineError(
       'input_invalid',
-      'Expected "input" to be a string, or {"<name>": "<base64 of an image>"}, for a model that is served here; got another form. For a row of a table, JSON or a file, name the model: /score?model=NAME. See GET /v1/models.',
+      `Expected "input" to be a string, or {"<name>": "<base64 of an image>"}, for a model that is served here; got ${shown(input)}. For a row of a table, JSON or a file, name the model: /score?model=NAME. See GET /v1/models.`,
     );
   }
 }

@@ -50,6 +50,6 @@ function checkBody(text: unknown): void {
   if (parsed.success) return;
   throw new ScorelineError(
     'parameter_invalid',
-    'Expected no parameters, since the folder of the model says what is loaded; got others. Change the folder, and then load the model.',
+    `Expected no parameters, since the folder of the model says what is loaded; got ${JSON.stringify(value).slice(0, 100)}. Change the folder, and then load the model.`,
   );
 }
