@@ -236,13 +236,14 @@ describe('an order to load or unload a model', () => {
     const parameters = { unload_dependents: true };
     expect((await post(scene.url + unload, { parameters })).status).toBe(200);
     expect(orders).toEqual(['load text', 'unload text']);
-    for (const [body, code] of [
-      [JSON.stringify({ parameters: { config: '{}' } }), 'parameter_invalid'],
-      ['[1]', 'parameter_invalid'],
-      ['{', 'invalid_json'],
+    for (const [body, code, got] of [
+      ['{"parameters":{"config":"{}"}}', 'parameter_invalid', 'got {"parameters":{"config":"{}"}}.'],
+      ['[1]', 'parameter_invalid', 'got [1].'],
+      ['{', 'invalid_json', 'Expected no body'],
     ] as const) {
       const answer = await ask(scene.url + path, { method: 'POST', body });
-      expect(answer).toMatchObject({ status: 400, body: { code } });
+      const error = expect.stringContaining(got);
+      expect(answer).toMatchObject({ status: 400, body: { code, error } });
     }
     expect((await ask(scene.url + path)).status).toBe(405);
     expect(orders).toHaveLength(2);
