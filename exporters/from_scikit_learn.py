@@ -127,7 +127,10 @@ def load(file):
         refuse_catboost(file)
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):
         what = f"{type(model).__module__}.{type(model).__name__}"
-        fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {what}. {OTHERWISE}")
+        fail(
+            f"expected a pickle of a scikit-learn model with predict(); {file} has {what}. Save the model alone, or one "
+            f"pipeline of all its steps. {OTHERWISE}"
+        )
     return model
 
 
@@ -348,7 +351,7 @@ def reason_of(error):
     """Returns what skl2onnx or ONNX Runtime says, in a line. Of a class that it does not know, skl2onnx says little, or what it wants done."""
     text = " ".join(str(error).split())
     unknown = re.search(r"^(?:Unable to find a \w+ calculator for type '?)?<class '[\w.]*?(\w+)'>", text)
-    return f"it has no converter for {unknown[1]}" if unknown else text[:400]
+    return f"it has no converter for {unknown[1]}" if unknown else text[:400].rstrip(".")
 
 
 def name_gaps(network, model):

@@ -41,12 +41,16 @@ def replace_converter(model, name, converter, settings=None):
 
 
 def vectorizer_options(step):
+    if step.analyzer != "word":
+        fail(
+            "expected a vectorizer with analyzer='word', since ONNX Runtime makes other terms of letters, and none by a "
+            f"function; got {step.analyzer!r}. Train it again. {OTHERWISE}"
+        )
     stops = stop_words(step)
     words = "".join([*step.vocabulary_, *stops])
     # Every machine has the locale C, which lowers only the letters of ASCII. Others matter only if a word has some.
-    options = {"locale": "C" if words.isascii() or not step.lowercase else "C.UTF-8"}
-    if step.analyzer == "word":
-        options["tokenexp"] = runtime_pattern(step.token_pattern)
+    locale = "C" if words.isascii() or not step.lowercase else "C.UTF-8"
+    options = {"locale": locale, "tokenexp": runtime_pattern(step.token_pattern)}
     for name in ("preprocessor", "tokenizer", "strip_accents"):
         if getattr(step, name) is not None:
             fail(f"expected a vectorizer without {name}, which has no counterpart in ONNX. {OTHERWISE}")
@@ -56,8 +60,8 @@ def vectorizer_options(step):
 
 
 def stop_words(step):
-    """Returns the words that a vectorizer takes out. One of letters takes out none."""
-    return sorted(step.get_stop_words() or []) if step.analyzer == "word" else []
+    """Returns the words that a vectorizer takes out."""
+    return sorted(step.get_stop_words() or [])
 
 
 def runtime_pattern(pattern):
@@ -206,8 +210,6 @@ def hint_of_texts(vectorizers, texts, found, expected):
     apart = np.abs(np.reshape(found, (len(texts), -1)) - np.reshape(expected, (len(texts), -1))).max(axis=1)
     text = texts[int(np.argmax(apart))]
     hint = f"They differ the most on {text[:120]!r}."
-    if any(step.analyzer != "word" for step in vectorizers):
-        return f"{hint} ONNX Runtime makes other terms of letters: train again with analyzer='word'."
     # Python lowers one letter to two, and sigma by its place in the word.
     odd = sorted({letter for letter in text if len(letter.lower()) > 1 or letter == "\u03a3"})
     if odd and any(step.lowercase for step in vectorizers):

@@ -110,7 +110,9 @@ def models():
         "groups": {"token_pattern": r"#(\w+)|\w+"},
     }.items():
         yield name, of_texts(TfidfVectorizer(**settings))
-    yield "terms of letters", of_texts(TfidfVectorizer(analyzer="char"))
+    for name, analyzer in {"terms of letters": "char", "terms within words": "char_wb", "terms of a function": str.split}.items():
+        yield name, of_texts(TfidfVectorizer(analyzer=analyzer))
+    yield "a model beside its vectorizer", {"vectorizer": CountVectorizer(), "model": LogisticRegression()}
     greek = [" ".join(RNG.choice(["δρόμος", "οδός", "ναι", "τόπος"], 6)) for _ in range(200)]
     counts = [text.count("οδός") > 1 for text in greek]
     yield "sigma", make_pipeline(CountVectorizer(), LogisticRegression(C=10)).fit(greek, np.where(counts, "yes", "no"))

@@ -82,7 +82,10 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'voting trees': differs,
       'voting trees of years': differs,
       'small numbers': differs,
-      'terms of letters': "train again with analyzer='word'",
+      'terms of letters': "expected a vectorizer with analyzer='word'",
+      'terms within words': "got 'char_wb'. Train it again. It can be",
+      'terms of a function': "got <method 'split' of 'str' objects>. Train it again. It can be",
+      'a model beside its vectorizer': 'has builtins.dict. Save the model alone, or one pipeline',
       hashes: 'got a HashingVectorizer, which ONNX does not have',
       'capitals with a dot':
         'ONNX Runtime has another lower case of İ: lower the texts yourself, for the training',

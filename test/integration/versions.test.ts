@@ -237,7 +237,11 @@ describe('an order to load or unload a model', () => {
     expect((await post(scene.url + unload, { parameters })).status).toBe(200);
     expect(orders).toEqual(['load text', 'unload text']);
     for (const [body, code, got] of [
-      ['{"parameters":{"config":"{}"}}', 'parameter_invalid', 'got {"parameters":{"config":"{}"}}.'],
+      [
+        '{"parameters":{"config":"{}"}}',
+        'parameter_invalid',
+        'got {"parameters":{"config":"{}"}}.',
+      ],
       ['[1]', 'parameter_invalid', 'got [1].'],
       ['{', 'invalid_json', 'Expected no body'],
     ] as const) {
