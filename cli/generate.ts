@@ -149,7 +149,8 @@ report all mistakes together, and warn of names that are almost those of setting
 configuration in force, without passwords. Each model has its own settings in its [manifest](manifest.md).
 
 \`npm start\` takes the same keys and two of its own: \`WORKERS\`, the number of worker processes (1),
-and \`DATA_DIR\`, the folder for the data of its Redis (\`data\`).
+and \`DATA_DIR\`, the folder for the data of its Redis (\`data\`). Unless they are set, it starts a Redis of its own, logs
+from \`warn\` on, and without a \`HOST\` has its metrics on a free port, for \`npm run top\`.
 
 ${section('Both', 'api', true)}
 ${section('API', 'api', false)}
