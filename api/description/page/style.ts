@@ -9,7 +9,7 @@ export const style = `${tokens}
   --bad: var(--danger); --bad-back: var(--danger-soft); }
 html { scroll-padding-top: 1rem; }
 main { padding: 1.5rem 1.25rem 6rem; max-width: 56rem; margin: 0 auto; min-width: 0; }
-p code, li code, td code { overflow-wrap: anywhere; }
+p code, li code, td code, .type { overflow-wrap: anywhere; }
 h1 { font-size: 1.75rem; line-height: 1.2; letter-spacing: -.015em; font-weight: 650; margin: .5rem 0 1rem; }
 h2 { font-size: 1.3rem; font-weight: 620; margin: 2.75rem 0 .5rem; }
 h4 { font-size: .95rem; margin: 1.4rem 0 .4rem; }
