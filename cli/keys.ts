@@ -236,9 +236,12 @@ async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T>
   } catch (thrown) {
     if (thrown instanceof ScorelineError) throw thrown;
     const { reason, advice } = explain(thrown);
+    const remedy = process.env.REDIS_URL
+      ? advice
+      : 'Run npm start, with the same DATA_DIR if this command has one, or set REDIS_URL.';
     throw new ScorelineError(
       'redis_unusable',
-      `REDIS_URL: expected a Redis that keeps the keys; got ${reason}. ${advice}`,
+      `REDIS_URL: expected a Redis that keeps the keys; got ${reason}. ${remedy}`,
     );
   }
 }

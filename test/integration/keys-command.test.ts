@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect, onTestFinished, test } from 'vitest';
 import { hashApiKey } from '../../api/access/api-key.js';
 import { ApiKeyStore } from '../../api/access/api-key-store.js';
+import { makeTemporary } from '../../cli/temporary.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { openRedis, root } from '../harness.js';
 import { runKeys } from '../keys-command.js';
@@ -33,4 +35,14 @@ test('shows a new key before it waits until the key counts', async () => {
   const [shown] = await once(command.stdout, 'data');
   const { records } = await new ApiKeyStore(redis.client, makeKeys('shown')).read();
   expect(records[0]?.sha256).toBe(hashApiKey(String(shown)).toString('hex'));
+});
+
+test('without a Redis, is told to run npm start', async () => {
+  const folder = makeTemporary('keys');
+  // An npm start that was killed leaves its port behind.
+  mkdirSync(path.join(folder, 'redis'));
+  writeFileSync(path.join(folder, 'redis/port'), '1');
+  await expect(runKeys({ REDIS_URL: '', DATA_DIR: folder }, 'list')).rejects.toMatchObject({
+    stderr: expect.stringMatching(/got connect ECONNREFUSED 127.0.0.1:1. Run npm start, with/),
+  });
 });
