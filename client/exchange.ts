@@ -258,9 +258,9 @@ export function readRetryAfter(text: string | null): number | undefined {
   return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
 }
 
-/** A browser does not say why. */
+/** A browser does not say why. Deno has a `location`, too, without a value. */
 const hint =
-  'location' in globalThis
+  (globalThis as { location?: unknown }).location !== undefined
     ? ' If the page is of another origin, CORS_ORIGINS of the service must name that.'
     : '';
 
@@ -272,7 +272,11 @@ function connectionFailed(base: URL, requestId: string, cause: unknown): Scoreli
 }
 
 function reasonOf(thrown: unknown): string {
-  const { cause } = (thrown ?? {}) as { cause?: { code?: unknown; message?: unknown } };
-  const reason = cause?.code ?? cause?.message;
+  const { cause, code } = (thrown ?? {}) as {
+    cause?: { code?: unknown; message?: unknown };
+    code?: unknown;
+  };
+  // Bun has the code in the error itself.
+  const reason = cause?.code ?? cause?.message ?? code;
   return typeof reason === 'string' ? ` (${reason})` : '';
 }

@@ -1,5 +1,6 @@
 // The TypeScript client against a server that answers as each test says: late, wrongly, or not at all.
 
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { getEventListeners } from 'node:events';
 import { openAsBlob } from 'node:fs';
@@ -7,9 +8,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import process from 'node:process';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { inspect } from 'node:util';
+import { pathToFileURL } from 'node:url';
+import { inspect, promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { openCall } from '../../client/call.js';
@@ -17,7 +20,7 @@ import { type ClientOptions, ScorelineClient, ScorelineError } from '../../clien
 import { makeExchange } from '../../client/exchange.js';
 import { openLimit, sleep } from '../../client/limit.js';
 import { inPieces, separators } from '../event-pieces.js';
-import { waitUntil } from '../harness.js';
+import { root, waitUntil } from '../harness.js';
 import {
   type Answer,
   cutOff,
@@ -30,6 +33,7 @@ import {
   stop,
 } from '../peer.js';
 
+const run = promisify(execFile);
 const key = 'scl_ogfBMf6UI0_secretsecretsecretsecretsecretsecre';
 const score = {
   model: 'm',
@@ -366,6 +370,26 @@ describe('what may be tried again', () => {
     await failureOf(peer.open({ retries: 0 }).score('m', 'text'));
     expect(peer.requests).toHaveLength(2);
   });
+});
+
+/** Each line stands for a platform: what is there besides the things of Node. */
+test.each([
+  ['Node', '', ' (ECONNREFUSED).'],
+  ['Deno', 'globalThis.location = undefined;', ' (ECONNREFUSED).'],
+  [
+    'Bun',
+    'const { fetch } = globalThis; globalThis.fetch = (...all) => fetch(...all).catch(({ cause }) => { throw cause; });',
+    ' (ECONNREFUSED).',
+  ],
+  ['a page', 'globalThis.location = new URL("http://app.example");', 'CORS_ORIGINS'],
+])('a connection that fails has advice for pages in pages alone: %s', async (_, before, told) => {
+  const program = `${before}
+    const { ScorelineClient } = await import(${JSON.stringify(pathToFileURL(path.join(root, 'dist/client/client.js')))});
+    const client = new ScorelineClient({ url: 'http://127.0.0.1:2', retries: 0 });
+    await client.score('m', 'text').catch(({ message }) => console.log(message));`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program]);
+  expect(stdout).toContain(told);
+  expect(stdout.includes('CORS_ORIGINS')).toBe(told === 'CORS_ORIGINS');
 });
 
 describe('the limits of a call', () => {
