@@ -81,7 +81,7 @@ function scoreNative(context: Context, model: Model | undefined): OperationOf | 
 function topParameters(schema: Schema | undefined): readonly Parameter[] {
   if (!schema) return [];
   const description =
-    'How many of the best classes to answer with. A body in JSON may say it, too.';
+    'How many of the best classes to answer with. That of a body in JSON or of a form counts before it.';
   return [{ name: 'top', in: 'query', description, schema }];
 }
 

@@ -103,6 +103,8 @@ describe('an error on a route of the protocol', () => {
     ['POST', `${path}?deadlineMs=1000&deadlineMs=9000`, 'deadline_invalid', 400],
     ['POST', `${path}?priority=soon&priority=bulk`, 'parameter_invalid', 400],
     ['POST', `${path}?async=no&async=true`, 'preference_invalid', 400],
+    ['POST', `${path}?version=2`, 'parameter_invalid', 400],
+    ['POST', '/v1/models/tensors:predict?model=text', 'parameter_invalid', 400],
   ])('has its form: %s %s', async (method, address, code, status) => {
     const scene = await open();
     const answer = await ask(`${scene.url}${address}`, { method });

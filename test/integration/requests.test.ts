@@ -16,6 +16,14 @@ const address = '/v1/models/text/score';
 const readCase = (name: string) =>
   new Uint8Array(readFileSync(path.join(root, 'test/cases', name)));
 
+const jsonType = { 'content-type': 'application/json' };
+
+function asForm(fields: Readonly<Record<string, unknown>>): FormData {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
+  return form;
+}
+
 const send = (url: string, type: string, body: string | Uint8Array<ArrayBuffer>) =>
   ask(url, { method: 'POST', headers: { 'content-type': type }, body });
 
@@ -110,6 +118,60 @@ describe('a model of several versions', () => {
     const scene = await openScene({ models: [textModel, second] });
     expect((await post(`${scene.url}${route}`, { input: 'hello' })).status).toBe(200);
     expect(scene.submissions.map(({ model }) => model.version)).toEqual([version]);
+  });
+});
+
+describe('what the query says', () => {
+  test.each([
+    ['?top=abc', { top: 1 }, 'Expected "top" to be a whole number'],
+    ['?top=1&top=2', { top: 1 }, 'Expected "top" to be a whole number'],
+    ['?deadlineMs=abc', { deadlineMs: 9000 }, 'Expected deadlineMs to be a number'],
+    ['?priority=abc', { priority: 'bulk' }, 'Expected priority to be interactive or bulk'],
+    ['?model=image', {}, 'Expected no model but "text"'],
+    ['?version=2', {}, 'Expected no version but "1"'],
+  ])('is refused if it is wrong, whatever the body says: %s', async (query, given, detail) => {
+    const { url } = await openScene({ models: [textModel, imageModel] });
+    const bodies: RequestInit[] = [
+      { body: JSON.stringify({ input: 'a', ...given }), headers: jsonType },
+      { body: asForm({ input: 'a', ...given }) },
+    ];
+    for (const each of bodies) {
+      const { status, body } = await ask(`${url}${address}${query}`, { method: 'POST', ...each });
+      expect([status, body.code]).toEqual([400, expect.stringMatching(/_invalid$/)]);
+      expect(body.detail).toContain(detail);
+    }
+  });
+
+  test('counts unless the body says something else', async () => {
+    const scene = await openScene();
+    const ways = ['?top=2', '?top=2&model=text&version=1&other=1'];
+    for (const query of ways) await post(`${scene.url}${address}${query}`, { input: 'a', top: 1 });
+    await post(`${scene.url}${address}?top=2`, { input: 'a' });
+    expect(scene.submissions.map(({ top }) => top)).toEqual([1, 1, 2]);
+  });
+});
+
+describe('a request to /score', () => {
+  test.each([
+    ['', { model: 'image' }],
+    ['', { version: 2 }],
+    ['', { model: { toString: 1 } }],
+    ['?version=2', {}],
+    ['?model=text&version=2', {}],
+    ['?model=text', { model: 'image' }],
+  ])('is not answered by another model than it names: %s %j', async (query, named) => {
+    const { url } = await openScene({ models: [textModel, imageModel] });
+    const { status, body } = await post(`${url}/score${query}`, { input: 'a', ...named });
+    expect([status, body.code]).toEqual([400, 'parameter_invalid']);
+    expect(body.detail).toContain('Name a model and its version in the address');
+  });
+
+  test('may name its model twice, and have what nothing reads', async () => {
+    const { url } = await openScene({ models: [textModel, imageModel] });
+    const named = { model: 'text', version: 1, other: 2 };
+    for (const query of ['', '?model=text', '?version=1']) {
+      expect((await post(`${url}/score${query}`, { input: 'a', ...named })).status).toBe(200);
+    }
   });
 });
 

@@ -14,6 +14,7 @@ import type { CheckWebhookUrl } from '../../webhooks/allow-list.js';
 import { sendsLines } from '../body/lines.js';
 import { onDeparture } from '../connection/departure.js';
 import { readIdempotencyKey } from '../parameters/idempotency-key.js';
+import { refuseOther } from '../parameters/model-name.js';
 import { type Given, readDeadlineAt } from '../parameters/parameters.js';
 import { readPreferences } from '../parameters/preferences.js';
 import { readPriority } from '../parameters/priority.js';
@@ -88,6 +89,8 @@ export function openCall(
   { caller, slot, models, query, arrivedAt }: Opening,
 ): Call {
   request.models = models;
+  const [model, another] = models;
+  if (model && !another) refuseOther(query, model);
   const deferral = readDeferral(request, { models, query, arrivedAt, checkWebhookUrl });
   requireScope(caller, 'score', ...(deferral ? (['jobs'] as const) : []));
   // Models have different deadlines. Until the model is known, the longest one counts.

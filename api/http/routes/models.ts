@@ -49,11 +49,14 @@ export function makeScoreNative(options: {
   /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
   const readAsked = async (call: Call, request: Request, response: Response): Promise<Asked> => {
     const { model } = call;
+    const query = queryOf(request);
+    // What is wrong there is refused, though the body may have another one, which counts.
+    readWish(query, model);
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { inputs, isList, given } = readBodyInputs(body, { kinds, listsAndStreams, model });
     if (body.type !== 'bytes') refuseUnknown(given, body.type);
-    const wish = readWish(withQuery(given, queryOf(request)), model);
+    const wish = readWish(withQuery(given, query), model);
     applyParameters(call, given);
     if (!isList && !wantsLines(request)) return { wish, inputs: inputs.map(({ read }) => read()) };
     const list = inputs.map(({ name, read }) => ({

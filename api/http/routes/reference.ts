@@ -16,6 +16,7 @@ import { applyParameters, asObject, lacksInput, type ReadBody } from '../body/bo
 import { callerOf } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
 import { headersOf } from '../gate/open-call.js';
+import { refuseOther } from '../parameters/model-name.js';
 import { queryOf, wishWithoutClasses } from '../parameters/parameters.js';
 import type { ScoreHandler, ScoreRoute } from './score-route.js';
 
@@ -33,11 +34,13 @@ export function makeScoreReference(options: {
 
   /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
   const readAsked = async (call: Call, request: Request, response: Response) => {
-    const { model: name } = queryOf(request);
+    const query = queryOf(request);
+    const { model: name } = query;
     const { value } = await readJson(call, request, response, (first) => narrow(call, first));
     const given = asObject(value);
     if (given.input === undefined) throw lacksInput(given);
     const model = name === undefined ? chooseModel(call.models, given.input) : call.model;
+    for (const names of [query, given]) refuseOther(names, model);
     const { output } = kindsOf(kinds, model);
     const inputs = readInputs(kinds, model, given.input);
     applyParameters(call, given);
