@@ -122,6 +122,21 @@ describe('an error on a route of the protocol', () => {
     }
   });
 
+  test.each([
+    'systemsharedmemory/status',
+    'cudasharedmemory/region/a/register',
+    'trace/setting',
+    'logging',
+    'models/tensors/trace/setting',
+    'models/tensors/generate',
+    'models/tensors/versions/1/generate_stream',
+  ])("says that an extension of Triton's is not there: %s", async (address) => {
+    const scene = await open();
+    const answer = await post(`${scene.url}/v2/${address}`, {});
+    expect(answer).toMatchObject({ status: 404, body: { code: 'not_found' } });
+    expect(answer.body.error).toContain(`POST /v2/${address}. Triton's shared memory, tracing`);
+  });
+
   test('is a problem document elsewhere', async () => {
     const scene = await open();
     const answer = await post(`${scene.url}/v1/models/tensors/score`, { input: 'x' });

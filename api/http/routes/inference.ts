@@ -8,6 +8,7 @@ import { callerOf } from '../gate/gate.js';
 import { allow } from '../gate/methods.js';
 import { needs } from '../gate/needs.js';
 import { nameOf } from '../parameters/model-name.js';
+import { nothingHere } from './nothing-here.js';
 import { addressesOf, addScoreRoute, type ScoreRoute } from './score-route.js';
 
 const metadata = addressesOf('/v2/models', '');
@@ -15,6 +16,11 @@ const ready = addressesOf('/v2/models', '/ready');
 const configuration = addressesOf('/v2/models', '/config');
 const statistics = addressesOf('/v2/models', '/stats');
 const allStatistics = '/v2/models/stats';
+/** What clients of Triton look for besides. */
+const extensions = [
+  ...['systemsharedmemory', 'cudasharedmemory', 'trace', 'logging'].map((name) => `/v2/${name}`),
+  ...['/trace', '/generate', '/generate_stream'].flatMap((what) => addressesOf('/v2/models', what)),
+];
 
 export function addInferenceRoutes(
   app: Express,
@@ -56,6 +62,12 @@ export function addInferenceRoutes(
     response.json(await description.index(callerOf(request), { isOnlyReady }));
   });
 
+  app.use(
+    extensions,
+    nothingHere(
+      "Triton's shared memory, tracing, log settings and generate are not served. Send tensors to POST /v2/models/{model}/infer, large ones as binary data. See GET /docs/inference-protocol.",
+    ),
+  );
   app.all('/v2/repository/index', allow('POST'));
   app.all(
     ['/v2', allStatistics, ...metadata, ...ready, ...configuration, ...statistics],
