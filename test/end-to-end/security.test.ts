@@ -61,10 +61,15 @@ describe('members of a body that are not for the caller to set', () => {
   });
 
   test('change nothing where clients may send what they like', async () => {
+    const { model, version, ...others } = members;
     const plain = await post(`${service.url}/score`, { input }, admin);
-    const given = await post(`${service.url}/score`, { input, ...members }, admin);
+    const given = await post(`${service.url}/score`, { input, ...others }, admin);
     expect(given.status).toBe(200);
     expect(given.body.result[0]).toEqual(plain.body.result[0]);
+    for (const named of [{ model }, { version }]) {
+      const answer = await post(`${service.url}/score`, { input, ...named }, admin);
+      expect(answer).toMatchObject({ status: 400, body: { code: 'parameter_invalid' } });
+    }
   });
 
   test('do not reach the requests of others', async () => {

@@ -18,9 +18,11 @@ const statistics = addressesOf('/v2/models', '/stats');
 const allStatistics = '/v2/models/stats';
 /** What clients of Triton look for besides. */
 const extensions = [
-  ...['systemsharedmemory', 'cudasharedmemory', 'trace', 'logging'].map((name) => `/v2/${name}`),
-  ...['/trace', '/generate', '/generate_stream'].flatMap((what) => addressesOf('/v2/models', what)),
-];
+  ...['systemsharedmemory', 'cudasharedmemory', 'trace', 'logging'],
+  ...['trace', 'generate', 'generate_stream'].map(
+    (what) => `models/:model{/versions/:version}/${what}`,
+  ),
+].map((address) => `/v2/${address}`);
 
 export function addInferenceRoutes(
   app: Express,
