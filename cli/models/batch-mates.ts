@@ -3,6 +3,7 @@
 // Callers would change each other's answers.
 
 import { isDeepStrictEqual } from 'node:util';
+import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { ownTensors, tensorsOfHead } from '../../shared/manifest/heads.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
@@ -12,7 +13,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { eachScore } from '../../shared/tensors/scores.js';
 import { numberArrays, type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import { sampleInputs } from '../../worker/batch/inputs/sample.js';
-import type { LoadedScorer } from '../../worker/batch/scorer.js';
+import type { LoadedScorer, Scored } from '../../worker/batch/scorer.js';
 import { wrongFile } from '../faults.js';
 
 /** As a share of the largest number. A transformer of 8 bits, with one scale for all texts of a batch, differed by 0.09 to 0.15. */
@@ -20,7 +21,8 @@ const differenceMax = 0.01;
 
 /**
  * Scores a sample alone and behind another one.
- * @throws ScorelineError `model_file_wrong` if the answers differ
+ * @throws ScorelineError `model_file_wrong` if the answers differ, and `model_output_mismatch` if they are not one for
+ * each input
  */
 export async function checkBatchMates(model: Model, scorer: LoadedScorer): Promise<void> {
   const { manifest, name } = model;
@@ -91,6 +93,7 @@ async function answersOf(
   // Without one, the outputs of the network are answered as they are.
   const top = model.labels.length || (model.heads.length > 0 ? 1 : undefined);
   const { results } = await scorer.score(items.map((inputs) => ({ inputs, top })));
+  if (isReal(model.manifest)) for (const each of results) checkRows(model, each);
   const result = results.at(-1);
   if (!result || 'error' in result) return undefined;
   const own = { output: model.manifest.output, tensors: ownTensors(result.outputs) };
@@ -100,6 +103,20 @@ async function answersOf(
   }));
   return [own, ...further].flatMap(({ output, tensors }) =>
     scoresClasses(output) ? [scoresIn(tensors)] : tensors.map(numbersIn),
+  );
+}
+
+/** Whether any noise and any words are an input that a network must take. */
+function isReal({ input: { kind } }: Manifest): boolean {
+  return kind === 'image' || kind === 'text';
+}
+
+/** In a batch, two rows of one input and none of the next would be taken for one of each. */
+function checkRows({ name }: Model, result: Scored): void {
+  if (!('error' in result) || result.error.code !== 'model_output_mismatch') return;
+  throw new ScorelineError(
+    result.error.code,
+    `${name}: expected an answer to each input, also to one that is made up. ${result.error.detail}`,
   );
 }
 

@@ -212,6 +212,18 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test('says what to do about a detector that finds one thing in noise, and none in a black picture', async () => {
+    const network = onnxModel({
+      nodes: [node('NonZero', ['picture'], ['columns']), node('Transpose', ['columns'], ['found'])],
+      inputs: [value('picture', float, ['N', 1, 1, 2])],
+      outputs: [value('found', long, ['N', 4])],
+    });
+    const refused = await add({ 'm.onnx': network }, 'm.onnx');
+    expectRefusal(refused, 'batch: none');
+    const { said } = await addIn(refused.folder, ['m.onnx', '--set', 'batch=none']);
+    expect(said).toContain('shapes     inputs and outputs fit');
+  });
+
   test('answers with four classes whose rows have another name than the pictures', async () => {
     const network = onnxModel({
       nodes: [
