@@ -624,7 +624,7 @@ class _Call:
         )
         is_lost = isinstance(cause, lost) and not isinstance(cause, requests.exceptions.SSLError)
         return ScorelineError(
-            f"Expected an answer from {self._url}; the connection failed ({type(cause).__name__}).",
+            f"Expected an answer from {self._url}; the connection failed ({_reason_of(cause)}).",
             code="connection_failed",
             request_id=self.request_id,
             is_retryable=is_lost,
@@ -809,14 +809,25 @@ def _encode_segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def _reason_of(error: BaseException) -> str:
+    """Returns what the system says of a lost connection. Other errors are only named: their texts can hold a key."""
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return str(error) or type(error).__name__
+    for inner in (getattr(error, "reason", None), error.__cause__, *error.args):
+        if isinstance(inner, Exception):
+            return _reason_of(inner)
+    return type(error).__name__
+
+
 def _read_url(url: str) -> str:
     parts = urlsplit(url)
+    # A password must not be shown, so this comes first. Without a scheme, there is no netloc.
+    if "@" in (parts.netloc or url):
+        raise ValueError("Expected a url without a user and a password; give the client a key.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
-            "Expected url to be the address of the service, as https://scoring.example.com."
+            f"Expected url to be the address of the service, as https://scoring.example.com; got {url!r}."
         )
-    if "@" in parts.netloc:
-        raise ValueError("Expected a url without a user and a password; give the client a key.")
     if parts.query or parts.fragment or re.search(r"\s", url):
         raise ValueError("Expected a url without ?, # and blanks; got one with them.")
     return url.rstrip("/")

@@ -240,6 +240,26 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
     expect(misuse).toMatch(expected);
   });
 
+  test.each([
+    ['127.0.0.1:8080', /^Expected url to be the address .*; got '127\.0\.0\.1:8080'\.$/],
+    [
+      'me:secret@localhost',
+      /^Expected a url without a user and a password; give the client a key\.$/,
+    ],
+    ['ftp://me:secret@localhost', /^Expected a url without a user and a password; give/],
+  ])('refuses the url %s, and shows no password', async (wrong, expected) => {
+    expect((await python.call({ url: wrong, method: 'models' })).misuse).toMatch(expected);
+  });
+
+  test.each([
+    ['http://127.0.0.1:1', /the connection failed \(\[Errno \d+\] Connection refused\)\.$/],
+    ['https://', /the connection failed \(\[SSL: /],
+  ])('says why a connection failed: %s', async (to, expected) => {
+    const address = to === 'https://' ? url.replace('http:', 'https:') : to;
+    const { message } = await python.call({ url: address, retries: 0, method: 'models' });
+    expect(message).toMatch(expected);
+  });
+
   test('has no connection in common with a process that was forked', async () => {
     const peer = await openPeer(json(noModels));
     await python.call({ url: peer.url, method: 'models_in_fork_too' });
