@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import pathlib
+import re
 import sys
 import uuid
 
@@ -61,13 +62,16 @@ def loosen_tuples(schema):
             loosen_tuples(each)
 
 
+valid_key = re.compile(r'"[ -~]{1,255}"|(?!")[ -~]{1,255}(?<!")')
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     # A caller who waits too short a time is answered with 504, as it wants.
     wait_long(case.headers, "Request-Timeout", 20)
     wait_long(case.query, "deadlineMs", 20_000)
     # A key belongs to one request.
-    if follows(case, ParameterLocation.HEADER) and "Idempotency-Key" in case.headers:
+    if valid_key.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
     if follows(case, ParameterLocation.QUERY) and case.operation.path == "/score":
         # The form of the input has to be that of the model.
@@ -93,6 +97,9 @@ def wait_long(given, name, long):
 
 def tidy_body(case):
     path, media_type, body = case.operation.path, case.media_type, case.body
+    if path.endswith("score") and isinstance(body, dict):
+        body = case.body = dict(body)
+        wait_long(body, "deadlineMs", 20_000)
     if path.endswith("/infer"):
         # A body of JSON has no binary tensors behind it.
         case.headers.pop("Inference-Header-Content-Length", None)
@@ -105,8 +112,6 @@ def tidy_body(case):
         declared = inputs_of(path.split("/")[3].removesuffix(":predict"))
         case.body = tidy_rows(body, declared)
     elif media_type == "application/json" and path.endswith("score") and isinstance(body, dict):
-        if "deadlineMs" in body:
-            body = {**body, "deadlineMs": 20_000}
         if "inputs" in body:
             # An input that is wrong fails alone, so the description allows any.
             case.body = body
