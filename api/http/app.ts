@@ -142,6 +142,8 @@ export function makeApp(parts: {
   addDocsRoutes(app);
   addSignInRoute(app, parts);
   addAdminRoutes(app, parts);
+  const metrics = 'Metrics have a port of their own: set METRICS_PORT. See GET /docs/metrics.';
+  app.use('/metrics', nothingHere(metrics));
   app.use(nothingHere(`Try ${addresses}.`));
   app.use(handleError);
 

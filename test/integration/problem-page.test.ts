@@ -49,6 +49,16 @@ describe('an error', () => {
     );
   });
 
+  test('says where metrics are', async () => {
+    const { url } = await openScene();
+    expect(await (await open(`${url}/metrics`, '*/*')).json()).toMatchObject({
+      code: 'not_found',
+      detail: expect.stringContaining(
+        'There is nothing at GET /metrics. Metrics have a port of their own',
+      ),
+    });
+  });
+
   test('is a document for what a browser sends by itself', async () => {
     const { url } = await openScene();
     const answer = await open(`${url}/v1/nothing`, firefox, 'POST');
