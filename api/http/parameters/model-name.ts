@@ -21,14 +21,17 @@ export function refuseOther(
   given: Given,
   { name, version }: Pick<Model, 'name' | 'version'>,
 ): void {
-  const own = { model: name, version };
-  for (const [key, is] of Object.entries(own)) {
-    const asked = given[key];
-    if (asked === undefined || asked === is) continue;
-    if (typeof asked === 'number' && String(asked) === is) continue;
-    throw new ScorelineError(
-      'parameter_invalid',
-      `Expected no ${key} but ${shown(is)}, which this request is for; got ${shown(asked)}. Name a model and its version in the address: /v1/models/NAME/versions/VERSION/score, or /score?model=NAME.`,
-    );
-  }
+  if (!agrees(given.model, name)) throw another('model', given.model, name);
+  if (!agrees(given.version, version)) throw another('version', given.version, version);
+}
+
+function agrees(asked: unknown, is: string): boolean {
+  return asked === undefined || asked === is || (typeof asked === 'number' && String(asked) === is);
+}
+
+function another(key: 'model' | 'version', asked: unknown, is: string): ScorelineError {
+  return new ScorelineError(
+    'parameter_invalid',
+    `Expected no ${key} but ${shown(is)}, which this request is for; got ${shown(asked)}. Name a model and its version in the address: /v1/models/NAME/versions/VERSION/score, or /score?model=NAME.`,
+  );
 }

@@ -51,7 +51,7 @@ export function makeScoreNative(options: {
     const { model } = call;
     const query = queryOf(request);
     // What is wrong there is refused, though the body may have another one, which counts.
-    readWish(query, model);
+    if (query.top !== undefined) readWish(query, model);
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { inputs, isList, given } = readBodyInputs(body, { kinds, listsAndStreams, model });
