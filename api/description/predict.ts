@@ -16,7 +16,7 @@ import {
   modelReadySchema,
   serverTiming,
 } from './inference.js';
-import type { Operation, Parameter, Paths } from './openapi.js';
+import type { Operation, Parameter, Paths, Ref } from './openapi.js';
 import {
   accepted,
   inPath,
@@ -122,8 +122,8 @@ function predict(context: Context, model: Model | undefined): OperationOf {
   const { parts, problemsOf } = context;
   describeData(parts, model);
   const { request, response, codes } = formsOf(context, model);
-  const body = parts.schema(partName('PredictRequest', model), request);
-  const answer = parts.schema(partName('PredictResponse', model), response);
+  const body = nameForms(context, model, 'Request', request);
+  const answer = nameForms(context, model, 'Response', response);
   const all = [...scoringCodes(context), ...codes];
   const kind = model?.manifest.network ? 'tensors' : (model?.manifest.input.kind ?? 'any');
   return ({ suffix, parameters }) => ({
@@ -146,9 +146,27 @@ function predict(context: Context, model: Model | undefined): OperationOf {
   });
 }
 
+/** Rows and columns have names of their own, since what openapi-python-client makes of others cannot be imported. */
+function nameForms(
+  { parts }: Context,
+  model: Model | undefined,
+  part: 'Request' | 'Response',
+  form: Form,
+): Ref {
+  if (form instanceof z.ZodUnion) {
+    const [rows, columns] = form.options;
+    parts.schema(partName(`PredictRows${part}`, model), rows);
+    parts.schema(partName(`PredictColumns${part}`, model), columns);
+  }
+  return parts.schema(partName(`Predict${part}`, model), form);
+}
+
+/** One form, or rows and columns. */
+type Form = z.ZodObject | z.ZodUnion<readonly [z.ZodObject, z.ZodObject]>;
+
 interface Forms {
-  readonly request: z.ZodType;
-  readonly response: z.ZodType;
+  readonly request: Form;
+  readonly response: Form;
   readonly codes: readonly ErrorCode[];
 }
 
