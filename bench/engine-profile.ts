@@ -1,9 +1,10 @@
 // Runs a model with ONNX Runtime's profiler on, with the options of the worker's engine.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { withFolder } from '../cli/temporary.js';
 import { countCores } from '../shared/process/processors.js';
 import type { Model } from '../shared/registry/models.js';
 import type { Tensor as WireTensor } from '../shared/tensors/tensors.js';
@@ -22,13 +23,16 @@ export interface EngineProfile {
   readonly nodeRuns: readonly NodeRun[];
 }
 
+interface Options {
+  readonly item: readonly WireTensor[];
+  readonly batch: number;
+  readonly threads: number;
+  readonly seconds: number;
+}
+
 /** Scores a batch of the same item again and again. The first run, which allocates memory, does not count. */
-export async function profileEngine(
-  model: Model,
-  options: { item: readonly WireTensor[]; batch: number; threads: number; seconds: number },
-): Promise<EngineProfile> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-profile-'));
-  try {
+export function profileEngine(model: Model, options: Options): Promise<EngineProfile> {
+  return withFolder(os.tmpdir(), 'scoreline-profile', async (folder) => {
     const session = await InferenceSession.create(model.file, {
       executionProviders: ['cpu'],
       intraOpNumThreads: options.threads || countCores(),
@@ -54,9 +58,7 @@ export async function profileEngine(
     }
     session.endProfiling();
     return { runs, nodeRuns: readTrace(folder, runs + 1) };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 interface TraceEvent {
