@@ -201,13 +201,16 @@ function isJsonList(text: string): boolean {
 
 /** Returns the lines of a file of labels, without the blank ones at its end. */
 export function splitLabels(text: string): string[] {
-  return text.replace(/[^\S\ufeff]+$/, '').split(/\r\n?|\n/);
+  return text.replace(blanksAtEnd, '').split(/\r\n?|\n/);
 }
 
 /** Returns a label without the blanks around it. JavaScript takes U+FEFF for one, and neither Unicode nor Python does. */
 export function trimLabel(label: string): string {
-  return label.replaceAll(/^[^\S\ufeff]+|[^\S\ufeff]+$/g, '');
+  return label.replace(/^[^\S\ufeff]+/, '').replace(blanksAtEnd, '');
 }
+
+/** Begins only where blanks begin. Otherwise each blank inside of a text would be a start, and all behind it be read again. */
+const blanksAtEnd = /(?<![^\S\ufeff])[^\S\ufeff]+$/;
 
 /** Splits a line such as "n02127052 lynx, catamount" at its first blanks. */
 function splitId(line: string): Label | undefined {

@@ -47,7 +47,8 @@ schemathesis.openapi.media_type("application/x-ndjson", strategies.just(b'{"inpu
 def before_load_schema(context, raw_schema):
     """Says the same of answers without tuples, which Schemathesis 4.32 turns into those of an older draft.
 
-    Forms have no deadline, since a hook cannot make it longer: Schemathesis calls any changed form wrong.
+    Forms have no deadline, since a hook cannot make it longer: Schemathesis calls any changed form wrong. It also takes
+    the schema of a stream for that of each of its events.
     """
     for name, schema in raw_schema["components"]["schemas"].items():
         if "Request" not in name:
@@ -56,6 +57,8 @@ def before_load_schema(context, raw_schema):
         content = path.get("post", {}).get("requestBody", {}).get("content", {})
         form = content.get("multipart/form-data", {}).get("schema", {})
         form.get("properties", {}).pop("deadlineMs", None)
+        stream = path.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        stream.get("text/event-stream", {}).pop("schema", None)
 
 
 def loosen_tuples(schema):
@@ -241,7 +244,8 @@ def flatten(data):
         if isinstance(each, list):
             yield from flatten(each)
         else:
-            yield each
+            # Large whole numbers have to be written as digits alone.
+            yield int(each) if isinstance(each, float) and each.is_integer() else each
 
 
 def send_binary(case, declared):

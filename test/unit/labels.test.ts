@@ -47,6 +47,15 @@ describe('the labels of a classification', () => {
     expect(labels.map(({ text }) => text)).toEqual(texts);
   });
 
+  // A pattern that tries each blank as the beginning of the last ones takes half a minute.
+  test('may have long blanks inside', () => {
+    const wide = `cat${' '.repeat(300_000)}dog`;
+    expect(read(`${wide}\nowl`)).toEqual([
+      { id: 0, text: wide },
+      { id: 1, text: 'owl' },
+    ]);
+  });
+
   test('that begin with numbers are read without them, unless the example expects them', () => {
     const text = '12 monkeys\n3 idiots\n';
     expect(read(text, 'none of them').map((label) => label.text)).toEqual(['monkeys', 'idiots']);
