@@ -15,56 +15,33 @@ import os from 'node:os';
 import path from 'node:path';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
-import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
 import { trimLabel } from '../../shared/manifest/labels.js';
-import {
-  inputSchema,
-  nameExpected,
-  namePattern,
-  versionExpected,
-  versionPattern,
-} from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { readModels } from '../../shared/registry/models.js';
-import { isFloats, takesSize } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
-import { makeAdapter } from '../../worker/batch/inputs/adapter.js';
 import { sampleInputs } from '../../worker/batch/inputs/sample.js';
-import { withEmbedding } from '../../worker/batch/network/embedding.js';
-import { openTokenizer, UnfitTokenizer } from '../../worker/batch/network/tokenizer.js';
-import { withTokens } from '../../worker/batch/network/tokens.js';
 import { loadScorer } from '../../worker/batch/scorer.js';
-import type { Engine, TensorValue, Values } from '../../worker/engine/engine.js';
+import type { Values } from '../../worker/engine/engine.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';
 import { readOnnxManifest, readOnnxProducer } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { findNeedsFault } from '../../worker/files/verification.js';
-import { parseArguments } from '../arguments.js';
 import { sayHowToAsk } from '../curl-line.js';
-import { misused, wrongFile } from '../faults.js';
+import { wrongFile } from '../faults.js';
 import { orRemove, withFolder } from '../temporary.js';
-import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
-import {
-  describeAddress,
-  type FlavourFile,
-  fileOfFlavour,
-  isAddress,
-  makeMlflowProgram,
-} from './adding/mlflow.js';
+import { makeMlflowProgram } from './adding/mlflow.js';
+import { dress, withSizesOfRun } from './adding/sample-run.js';
 import { readScores } from './adding/scores.js';
-import { merge, readSettings, type Settings, sectionOf } from './adding/settings.js';
+import { merge, sectionOf } from './adding/settings.js';
+import { readWishes, type Wishes } from './adding/wishes.js';
 import { checkModel } from './check.js';
 import { manifestFile, modelIn } from './copy.js';
-import { describeExport, type ExportWishes, exportModel } from './export.js';
-import { type Format, formatOf } from './format.js';
-import { type Guess, guess, type Hints, isColumns, type Kind, kinds, type Told } from './guess.js';
+import { exportModel } from './export.js';
+import { type Guess, guess, type Hints, isColumns, kinds, type Told } from './guess.js';
 import { endIfHung } from './hung.js';
-
-export const addUsage =
-  'add FILE [--name NAME] [--version V] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
 
 const device = {
   type: 'cpu',
@@ -73,24 +50,6 @@ const device = {
   instances: 1,
   memoryArena: true,
 } as const;
-
-interface Wishes extends ExportWishes {
-  /** What the user named. */
-  readonly file: string;
-  readonly format: Format;
-  readonly isExport: boolean;
-  readonly name: string;
-  /** The version of a model that is there already, or of a new one. */
-  readonly version: string | undefined;
-  readonly kind: Kind | undefined;
-  readonly labels: string | undefined;
-  readonly columns: readonly string[] | undefined;
-  /** Whether the user named a tokenizer.json. */
-  readonly hasTokenizer: boolean;
-  readonly settings: Settings;
-  readonly description: string | undefined;
-  readonly companions: Companions;
-}
 
 /** Where the model is made, and the ONNX file: the one that the user named, or the one that was exported. */
 interface Place {
@@ -208,101 +167,6 @@ function sayRemark(say: (line: string) => void, what: string, why: string): void
   say(`  ${what.padEnd(10)} ${why}`);
 }
 
-function readWishes(parameters: readonly string[]): Wishes {
-  const { values, positionals } = parseWishes(parameters);
-  const [file, ...others] = positionals;
-  if (file === undefined || others.length > 0)
-    throw misused(parameters, `Usage: npm run models -- ${addUsage}`);
-  if (!existsSync(file)) {
-    throw wrongFile(
-      isAddress(file) ? describeAddress(file) : `expected a file; there is no ${file}`,
-    );
-  }
-  const { tokenizer, python, labels, description } = values;
-  if (tokenizer !== undefined && !existsSync(tokenizer)) {
-    throw wrongFile(
-      `--tokenizer: expected the tokenizer.json of the network; there is no ${tokenizer}`,
-    );
-  }
-  const isExport = values.export === true;
-  const { file: own, format, ...found } = modelFileOf(file, { isExport });
-  const shape = values.shape ?? found.shape ?? [];
-  if (format === 'mlflow') refuseFlags(file, values);
-  else if (format !== 'onnx' && !isExport) throw wrongFile(describeExport({ file, format, shape }));
-  const name = values.name ?? nameOf(file);
-  if (!namePattern.test(name)) {
-    throw wrongFile(`--name: ${nameExpected}; got ${name}`);
-  }
-  const { version } = values;
-  if (version !== undefined && !versionPattern.test(version)) {
-    throw wrongFile(`--version: ${versionExpected}; got ${version}`);
-  }
-  const settings = { ...readSettings(values.set ?? []), ...(version !== undefined && { version }) };
-  return {
-    ...{ file: own, format, isExport, python, shape, name, version, labels, description, settings },
-    kind: readKind(values.kind, settings),
-    hasTokenizer: tokenizer !== undefined,
-    columns: values.columns?.split(',').map((column) => column.trim()),
-    companions: readCompanions(own, tokenizer),
-  };
-}
-
-/** Returns the file that a folder of MLflow leads to, and the named one otherwise. */
-function modelFileOf(file: string, { isExport }: { isExport: boolean }): FlavourFile {
-  const format = formatOf(file);
-  return format === 'mlflow' ? fileOfFlavour(file, { isExport }) : { file, format };
-}
-
-function refuseFlags(folder: string, values: ReturnType<typeof parseWishes>['values']): void {
-  const other = (['kind', 'labels', 'tokenizer', 'columns', 'shape'] as const).find(
-    (name) => values[name] !== undefined,
-  );
-  if (other === undefined) return;
-  throw wrongFile(
-    `--${other}: expected it with a network; ${folder} is served as a program, whose inputs and answers are those that MLflow's signature says. With --export, it becomes a network`,
-  );
-}
-
-function readKind(given: string | undefined, settings: Settings): Kind | undefined {
-  const wanted = given ?? sectionOf(settings, 'input').kind;
-  const kind = kinds.find((known) => known === wanted);
-  if (wanted === undefined || kind) return kind;
-  throw wrongFile(`--kind: expected one of ${kinds.join(', ')}; got ${wanted}`);
-}
-
-function parseWishes(args: readonly string[]) {
-  try {
-    return parseArguments({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        name: { type: 'string' },
-        version: { type: 'string' },
-        kind: { type: 'string' },
-        labels: { type: 'string' },
-        tokenizer: { type: 'string' },
-        columns: { type: 'string' },
-        set: { type: 'string', multiple: true },
-        description: { type: 'string' },
-        export: { type: 'boolean' },
-        python: { type: 'string' },
-        shape: { type: 'string', multiple: true },
-      },
-    });
-  } catch (thrown) {
-    throw wrongFile(`${(thrown as Error).message} Usage: npm run models -- ${addUsage}`);
-  }
-}
-
-/** A file named model.onnx is named by its folder, and one in the folder of a version, as Triton has them, by the model's. */
-function nameOf(file: string): string {
-  const stem = path.basename(file, path.extname(file));
-  const folders = path.dirname(path.resolve(file)).split(path.sep);
-  const folder = folders.findLast((name) => !/^\d+$/.test(name)) ?? '';
-  const name = stem === 'model' ? folder : stem;
-  return name.replaceAll(/[^A-Za-z0-9._]+/g, '-').replaceAll(/^[-._]+|-+$/g, '');
-}
-
 /** @param place and why the sizes of outputs that the file says are to be compared with those of a run */
 async function makeDraft(
   wishes: Wishes,
@@ -391,43 +255,6 @@ async function describeFile(folder: string, file: string) {
   return { file, bytes: statSync(copy).size, sha256: await sha256Of(copy) };
 }
 
-/** Puts the tokenizer and the pooling around the network, and counts by a sample what its file leaves open. */
-async function dress(
-  bare: Engine,
-  guessed: Guess,
-  settings: Settings,
-): Promise<{ guess: Guess; values: Values }> {
-  const engine = await withTokenizer(bare, guessed, settings);
-  const { kind } = guessed.output;
-  const isCounted = kind === 'classification' || kind === 'embedding';
-  if (!isCounted) return { guess: guessed, values: await withRanks(engine, guessed) };
-  const size = guessed.size ?? (await countNumbers(guessed, engine));
-  if (kind === 'classification') {
-    return { guess: { ...guessed, size }, values: await withRanks(engine, guessed) };
-  }
-  const output = { ...guessed.output, dimension: size };
-  const wanted = { normalise: true, ...merge(output, sectionOf(settings, 'output')) };
-  return {
-    guess: { ...guessed, size, output },
-    values: withEmbedding(engine, wanted as unknown as EmbeddingOutput),
-  };
-}
-
-async function withTokenizer(
-  engine: Engine,
-  { tokenizer, input }: Guess,
-  settings: Settings,
-): Promise<Engine> {
-  if (tokenizer === undefined) return engine;
-  const { tokensMax } = merge(input, sectionOf(settings, 'input'));
-  try {
-    return withTokens(engine, await openTokenizer(tokenizer, Number(tokensMax)));
-  } catch (thrown) {
-    if (thrown instanceof UnfitTokenizer) throw wrongFile(`${tokenizer} ${thrown.message}`);
-    throw wrongFile(coerceError(thrown).message);
-  }
-}
-
 /** Returns what an exporter of ours has left in the file for the manifest. */
 function readTold(file: string): Told | undefined {
   const text = readOnnxManifest(file);
@@ -492,78 +319,6 @@ async function putLabels(
     const served = JSON.stringify(trimLabel(trimmed));
     sayRemark(say, '', `without the blanks around them: ${JSON.stringify(trimmed)} is ${served}`);
   }
-}
-
-/** Runs the network once, since its file leaves the number of scores open. */
-async function countNumbers(guessed: Guess, engine: Engine): Promise<number> {
-  const { output } = guessed;
-  const dimensions = output.pooling === 'none' ? 2 : 3;
-  try {
-    const { outputs } = await runSample(guessed, engine);
-    const numbers = outputs.find((tensor) => {
-      if (output.kind === 'embedding') {
-        return isFloats(tensor) && tensor.shape.length === dimensions;
-      }
-      return output.tensor === undefined ? isFloats(tensor) : tensor.name === output.tensor;
-    });
-    return numbers?.shape.at(-1) ?? 0;
-  } catch (thrown) {
-    throw wrongFile(
-      `expected the network to score a sample, since its file does not say how many numbers it answers with; ${coerceError(thrown).message}`,
-    );
-  }
-}
-
-/** Runs the network once if its file does not say the shape of an output, which ONNX Runtime gives as that of a scalar. */
-async function withRanks(engine: Engine, guessed: Guess): Promise<Values> {
-  const { inputs, outputs } = engine;
-  const isUnknown = ({ datatype, shape }: TensorValue) => datatype && shape.length === 0;
-  if (!outputs.some(isUnknown)) return engine;
-  // The check says what is wrong with a network that cannot score a sample.
-  const ran = await runSample(guessed, engine).catch(() => undefined);
-  const shapeOf = (name: string) =>
-    ran?.outputs.find((output) => output.name === name)?.shape.map(() => -1) ?? [];
-  const known = outputs.map((value) =>
-    isUnknown(value) ? { ...value, shape: shapeOf(value.name) } : value,
-  );
-  return { inputs, outputs: known };
-}
-
-/**
- * Opens the sizes of outputs that are others in a run of a sample than the file says.
- * @throws `mismatch` if none is
- */
-async function withSizesOfRun(
-  bare: Engine,
-  guessed: Guess,
-  { settings, mismatch }: { settings: Settings; mismatch: Error },
-): Promise<Engine> {
-  const engine = await withTokenizer(bare, guessed, settings);
-  const ran = await runSample(guessed, engine);
-  const first = guessed.batch === 'none' ? 0 : 1;
-  const outputs = bare.outputs.map((value) => {
-    const { shape: said } = value;
-    const shape = ran.outputs.find(({ name }) => name === value.name)?.shape ?? said;
-    const isWrong = (at: number) => at >= first && !takesSize(said[at], Number(shape[at]));
-    if (shape.length !== said.length) return { ...value, shape: shape.map(() => -1) };
-    return said.some((_, at) => isWrong(at))
-      ? { ...value, shape: said.map((size, at) => (isWrong(at) ? -1 : size)) }
-      : value;
-  });
-  if (outputs.every((value) => bare.outputs.includes(value))) throw mismatch;
-  return { ...bare, outputs };
-}
-
-async function runSample({ input: section, batch }: Guess, engine: Engine) {
-  const input = inputSchema.parse(section);
-  const sample = sampleInputs({ input, description: 'hello', example: undefined }, engine.inputs);
-  const adapter = makeAdapter(input, {
-    name: 'The network',
-    inputs: engine.inputs,
-    batch: { max: 1, dimension: batch === 'none' ? 'none' : 'first' },
-  });
-  adapter.countRows(sample);
-  return engine.run(adapter.stack([sample]));
 }
 
 /** Writes the manifest, and writes it again if a sample shows that its scores must be read in another way. */
