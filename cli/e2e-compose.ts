@@ -1,12 +1,13 @@
 // Tries docker-compose.yml with images of its own.
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { formatContents, measureImage } from '../images/report.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
 import { buildImages, findComposeProblem } from './docker/compose.js';
+import { endOf } from './temporary.js';
 
 const root = packageDirectory();
 const say = (line: string) => process.stderr.write(`${line}\n`);
@@ -30,10 +31,7 @@ async function prove(): Promise<number> {
     process.stdout.write(`${formatContents(image, await measureImage(image))}\n`);
   }
   const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
-  const { status } = spawnSync(
-    process.execPath,
-    [vitest, 'run', 'dist/test/containers/', ...process.argv.slice(2)],
-    { cwd: root, stdio: 'inherit', env: { ...process.env, SCORELINE_E2E: 'compose' } },
-  );
-  return status ?? 1;
+  const parameters = [vitest, 'run', 'dist/test/containers/', ...process.argv.slice(2)];
+  const env = { ...process.env, SCORELINE_E2E: 'compose' };
+  return endOf(spawn(process.execPath, parameters, { cwd: root, stdio: 'inherit', env }));
 }

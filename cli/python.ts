@@ -2,7 +2,6 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
@@ -11,6 +10,7 @@ import { packageDirectory } from '../shared/version.js';
 import { claim } from '../worker/files/claim.js';
 import { helpIfAsked } from './command.js';
 import { misused } from './faults.js';
+import { endOf } from './temporary.js';
 
 const usage = `Usage: npm run python -- REQUIREMENTS SCRIPT [ARGUMENT …]
 
@@ -29,12 +29,8 @@ if (!requirements || !script) {
 const python = await ensureEnvironment(path.resolve(root, requirements)).catch(
   ({ message }: Error) => fail(message),
 );
-const { status, signal } = spawnSync(python, [path.resolve(root, script), ...parameters], {
-  stdio: 'inherit',
-});
-// Passes the signal on to the parent.
-if (signal) process.kill(process.pid, signal);
-process.exit(status ?? 1);
+const running = spawn(python, [path.resolve(root, script), ...parameters], { stdio: 'inherit' });
+process.exit(await endOf(running));
 
 /** Returns the Python of an environment that has the packages in the file. Rejects if it cannot be made. */
 async function ensureEnvironment(file: string): Promise<string> {
@@ -75,8 +71,7 @@ async function run(
     printed += text;
     if (isShown) process.stderr.write(text);
   });
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`${path.basename(program)} failed.`);
+  if ((await endOf(child)) !== 0) throw new Error(`${path.basename(program)} failed.`);
   return printed;
 }
 

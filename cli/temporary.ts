@@ -1,6 +1,7 @@
 // Folders and programs for the time of a command, and how a command ends halfway.
 
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -54,6 +55,26 @@ export function endWithCommand(child: ChildProcess): void {
   const end = () => killGroup(child);
   process.once('exit', end);
   child.once('close', () => process.off('exit', end));
+}
+
+/**
+ * Waits for the end of a program that runs in front of the user, and resolves to its status. A signal to this process goes
+ * to the program, so it does not go on alone. If a signal ends the program, this process ends by it, too. Rejects if the
+ * program cannot be started.
+ */
+export async function endOf(child: ChildProcess): Promise<number> {
+  const passOn = (signal: NodeJS.Signals) => {
+    // A terminal sends Ctrl-C to both.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+  };
+  for (const signal of signals) process.on(signal, passOn);
+  try {
+    const [code, signal] = await once(child, 'close');
+    if (signal !== null) process.removeAllListeners(signal).kill(process.pid, signal);
+    return code ?? 1;
+  } finally {
+    for (const signal of signals) process.off(signal, passOn);
+  }
 }
 
 /**

@@ -1,13 +1,13 @@
 // Tries the exporters of all frameworks.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
 import { helpIfAsked } from './command.js';
 import { ensureRedisServer } from './redis/redis.js';
-import { makeTemporary } from './temporary.js';
+import { endOf, makeTemporary } from './temporary.js';
 
 const usage = `Usage: npm run test:exporters
 
@@ -26,20 +26,20 @@ say(
 ensureRedisServer(say);
 const table = path.join(directory, 'table.md');
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
-const parity = runTests(['dist/test/exporters/'], { SCORELINE_PARITY_TABLE: table });
+const parity = await runTests(['dist/test/exporters/'], { SCORELINE_PARITY_TABLE: table });
 // The walk through the page for newcomers, which the tests do without PyTorch and Keras
 const pythons = ['exporters/pytorch.txt', 'exporters/keras.txt'].map(pythonOf).join(':');
 const page = ['dist/test/end-to-end/snippets', '-t', 'docs/your-model.md'];
-const walk = runTests(page, { SNIPPET_PYTHONS: pythons });
+const walk = await runTests(page, { SNIPPET_PYTHONS: pythons });
 if (existsSync(table)) {
   process.stdout.write(`${describeRun()}\n\n${readFileSync(table, 'utf8')}`);
 }
 process.exit(parity || walk);
 
-function runTests(parameters: string[], environment: Record<string, string>): number {
+function runTests(parameters: string[], environment: Record<string, string>): Promise<number> {
   const env = { ...process.env, ...environment };
   const start = [vitest, 'run', ...parameters];
-  return spawnSync(process.execPath, start, { cwd: root, stdio: 'inherit', env }).status ?? 1;
+  return endOf(spawn(process.execPath, start, { cwd: root, stdio: 'inherit', env }));
 }
 
 /** Says when and with which versions this ran, for docs/exporters.md. */

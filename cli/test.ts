@@ -1,12 +1,13 @@
 // Runs the tests.
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
 import { helpIfAsked } from './command.js';
 import { ensureRedisServer } from './redis/redis.js';
+import { endOf } from './temporary.js';
 
 const usage = `Usage: npm test [-- ARGUMENT …]
        npm run test:long [-- ARGUMENT …]
@@ -57,7 +58,7 @@ ensureRedisServer((line) => process.stderr.write(`${line}\n`));
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
 // Files that share a process do not load Scoreline again each, which is half of the time of the quick ones.
 const run = [vitest, 'run', '--no-isolate', ...chosen(), ...parameters];
-const { status } = spawnSync(process.execPath, run, {
+const vitestRun = spawn(process.execPath, run, {
   cwd: root,
   env: {
     ...process.env,
@@ -68,7 +69,7 @@ const { status } = spawnSync(process.execPath, run, {
   },
   stdio: 'inherit',
 });
-process.exit(status ?? 1);
+process.exit(await endOf(vitestRun));
 
 /** Returns vitest's arguments for the tests to run. */
 function chosen(): string[] {
