@@ -16,7 +16,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import Binarizer, FunctionTransformer, Normalizer, PolynomialFeatures
+from sklearn.preprocessing import Binarizer, FunctionTransformer, Normalizer, OrdinalEncoder, PolynomialFeatures
 
 from categories import GAP
 from scikit_texts import replace_converter, replace_text_converters, writers
@@ -24,6 +24,7 @@ from scikit_texts import replace_converter, replace_text_converters, writers
 
 def replace_converters():
     replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
+    replace_converter(OrdinalEncoder, "SklearnOrdinalEncoder", number_categories)
     replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
     replace_converter(Normalizer, "SklearnNormalizer", normalise_rows)
     replace_converter(Binarizer, "SklearnBinarizer", mark_larger)
@@ -71,6 +72,34 @@ def fill_gaps(scope, operator, container):
 
 
 IMPUTER = get_converter("SklearnSimpleImputer")
+
+
+def number_categories(scope, operator, container):
+    """Converts an OrdinalEncoder. skl2onnx makes a category of what is missing, and one of all that scikit-learn refuses."""
+    add, constant = writers(scope, container)
+    encoder = operator.raw_operator
+    places = [(given, at) for given in operator.inputs for at in range(given.get_second_dimension())]
+    # The place of others is that behind the last category. Without a number there, ONNX Runtime refuses them.
+    others = [] if encoder.handle_unknown == "error" else [encoder.unknown_value]
+    columns = []
+    for (given, at), values in zip(places, encoder.categories_, strict=True):
+        cells = add("Gather", [given.full_name, constant([at])], 13, axis=1)
+        if isinstance(given.type, StringTensorType):
+            kind, keys = "strings", [GAP if is_gap(value) else str(value) for value in values]
+        elif isinstance(given.type, Int64TensorType):
+            kind, keys = "int64s", [int(value) for value in values]
+        else:
+            kind, keys = "floats", [float(value) for value in values]
+            cells = add("Cast", [cells], 13, to=TensorProto.FLOAT)
+        numbered = {f"keys_{kind}": keys, "values_int64s": range(len(keys)), "default_int64": len(keys)}
+        place = add("LabelEncoder", [cells], 2, op_domain="ai.onnx.ml", **numbered)
+        # None is a category for scikit-learn, with a number of its own.
+        codes = [code if value is None or not is_gap(value) else encoder.encoded_missing_value for code, value in enumerate(values)]
+        columns.append(add("Gather", [constant([*codes, *others], TensorProto.FLOAT), place], 13))
+    kind = TensorProto.FLOAT if np.issubdtype(encoder.dtype, np.floating) else TensorProto.INT64
+    joined = add("Concat", columns, 13, axis=1)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Cast", [joined], output, name=scope.get_unique_operator_name("Cast"), op_version=13, to=kind)
 
 
 def multiply_columns(scope, operator, container):

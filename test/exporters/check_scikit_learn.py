@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pandas as pd
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from scipy import special
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MeanShift
@@ -456,6 +457,20 @@ def outside(folder):
     return {**said, "answered": np.isfinite(scores).all(axis=1).tolist()}
 
 
+def unknown(folder):
+    """Exports trees behind an OrdinalEncoder, and returns which of three texts have scores: it refuses one that it has not seen."""
+    rows = ROWS.assign(ä=ROWS["ä"].astype(object).where(ROWS["a b"] < 0.5, np.nan))
+    steps = ColumnTransformer([("kinds", OrdinalEncoder(), ["ä"])], remainder="passthrough")
+    said = export(make_pipeline(steps, RandomForestClassifier(5, random_state=1)).fit(rows, CLASSES), folder)
+    answered = []
+    for text in ("y", np.nan, "unknown"):
+        try:
+            answered.append(bool(np.isfinite(scores_of(rows[:1].assign(ä=[text]), folder)).all()))
+        except InvalidArgument:
+            answered.append(False)
+    return {**said, "answered": answered}
+
+
 def unexpected():
     """Returns what an exporter says to an exception that it does not expect."""
 
@@ -509,6 +524,7 @@ def main():
     found["a package that is not here"] = export_file(folder)
     found["an unexpected exception"] = unexpected()
     found["numbers outside of a logarithm"] = outside(folder)
+    found["a text that trees have not seen"] = unknown(folder)
     for name, fault, model in faults():
         right = getattr(scikit_texts, name)
         setattr(scikit_texts, name, fault)

@@ -163,6 +163,8 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     }
     const outside = others['numbers outside of a logarithm']?.answered;
     expect(outside).toEqual([false, false, true]);
+    const unknown = others['a text that trees have not seen'];
+    expect(unknown?.answered).toEqual([true, true, false]);
     expect(others['columns of like names']?.inputs).toEqual(['a b', 'a_b', 'ä']);
     for (const [name, missing] of [
       ['missing texts of OneHotEncoder', '<missing>'],
