@@ -70,7 +70,7 @@ export async function endOf(child: ChildProcess): Promise<number> {
   for (const signal of signals) process.on(signal, passOn);
   try {
     const [code, signal] = await once(child, 'close');
-    if (signal !== null) process.removeAllListeners(signal).kill(process.pid, signal);
+    if (signal !== null) leave(signal);
     return code ?? 1;
   } finally {
     for (const signal of signals) process.off(signal, passOn);
