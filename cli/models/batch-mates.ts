@@ -12,28 +12,41 @@ import type { Column } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import { eachScore } from '../../shared/tensors/scores.js';
 import { numberArrays, type Tensor, toFloats } from '../../shared/tensors/tensors.js';
-import { sampleInputs } from '../../worker/batch/inputs/sample.js';
+import { exampleOrSample, sampleInputs, textInputs } from '../../worker/batch/inputs/sample.js';
 import type { LoadedScorer, Scored } from '../../worker/batch/scorer.js';
 import { wrongFile } from '../faults.js';
 
 /** As a share of the largest number. A transformer of 8 bits, with one scale for all texts of a batch, differed by 0.09 to 0.15. */
 const differenceMax = 0.01;
 
+/** Far beyond what a model was trained on, as a caller may send it. One scale for a batch then has no steps left for the rest. */
+const farOut = 1e6;
+
+/** Many words of many kinds: in a transformer or an LSTM, some of them reach numbers that a single sentence does not. */
+const manyWords =
+  'Why does my card payment of 1,250.99 USD fail? She sang, danced and laughed; the old red engine never stopped. ' +
+  'function add(a, b) { return a + b; } Not good at all! Doctors in Paris measured 37 degrees on 24 July 2019. ' +
+  'Please help: error 404, https://example.org/a?b=c, "quotes" (and brackets) – über, naïve, 日本語, привет 👍 ' +
+  'terrible wonderful cheap broken love hate war music football president quantum banana zebra xylophone qqq';
+
 /**
- * Scores a sample alone and behind another one.
+ * Scores samples alone and behind others.
  * @throws ScorelineError `model_file_wrong` if the answers differ, and `model_output_mismatch` if they are not one for
  * each input
  */
 export async function checkBatchMates(model: Model, scorer: LoadedScorer): Promise<void> {
-  const { manifest, name } = model;
+  const { manifest } = model;
   if (manifest.batch.max === 1) return;
-  const inputs = sampleInputs(manifest, scorer.values.inputs);
-  const neighbour = neighbourOf(manifest, scorer.values.inputs);
-  if (isDeepStrictEqual(inputs, neighbour)) return;
-  const alone = await answersOf(model, scorer, [inputs]);
-  const beside = await answersOf(model, scorer, [neighbour, inputs]);
-  // A network may refuse zeros, such as lengths of 0.
-  if (!alone || !beside) return;
+  for (const [inputs, mate] of pairsOf(manifest, scorer.values.inputs)) {
+    if (isDeepStrictEqual(inputs, mate)) continue;
+    const alone = await answersOf(model, scorer, [inputs]);
+    const beside = await answersOf(model, scorer, [mate, inputs]);
+    // A network may refuse zeros, such as lengths of 0.
+    if (alone && beside) compare(model, alone, beside);
+  }
+}
+
+function compare({ name }: Model, alone: readonly Numbers[], beside: readonly Numbers[]): void {
   const difference = Math.max(0, ...alone.map((each, at) => differenceOf(each, beside[at])));
   if (difference <= differenceMax) return;
   const share = `${Number((difference * 100).toPrecision(2))} %`;
@@ -42,18 +55,49 @@ export async function checkBatchMates(model: Model, scorer: LoadedScorer): Promi
   );
 }
 
-/** Makes a sample of another text, which is longer so that the first one is padded, of other categories, and of zeros. */
-function neighbourOf(manifest: Manifest, values: LoadedScorer['values']['inputs']): Tensor[] {
+/**
+ * Makes samples with others: a text and one that is longer, so that the first one is padded, and one of many words; an
+ * image of noise and a black one, which may answer with larger numbers or smaller ones; a row and one of other
+ * categories and zeros, and one of numbers far out.
+ */
+function pairsOf(
+  manifest: Manifest,
+  values: LoadedScorer['values']['inputs'],
+): (readonly [readonly Tensor[], readonly Tensor[]])[] {
   const { input, description } = manifest;
-  const text = scoresExampleOf(manifest)?.input ?? description;
-  const other = {
-    input: input.kind === 'table' ? { ...input, columns: input.columns.map(reversed) } : input,
-    description: `${text} 0 and then some other words`,
-    example: undefined,
-  };
-  return sampleInputs(other, values).map((tensor) =>
-    tensor.datatype === 'BYTES' ? tensor : { ...tensor, data: Buffer.alloc(tensor.data.length) },
-  );
+  const sample = exampleOrSample(manifest, values);
+  if (input.kind === 'text') {
+    const text = scoresExampleOf(manifest)?.input ?? description;
+    const longer = `${text} 0 and then some other words`;
+    return [longer, manyWords].map((other) => [sample, textInputs(other)]);
+  }
+  if (input.kind === 'image') {
+    const black = sample.map(zerosOf);
+    return [
+      [sample, black],
+      [black, sample],
+    ];
+  }
+  const columns = input.kind === 'table' && input.columns.map(reversed);
+  const others = columns
+    ? sampleInputs({ input: { ...input, columns }, description, example: undefined }, values)
+    : sample;
+  return [
+    [sample, others.map(zerosOf)],
+    [sample, sample.map(farFrom)],
+  ];
+}
+
+function zerosOf(tensor: Tensor): Tensor {
+  if (tensor.datatype === 'BYTES') return tensor;
+  return { ...tensor, data: Buffer.alloc(tensor.data.length) };
+}
+
+/** Whole numbers stay: they may be places in a table of the network, or sizes. */
+function farFrom(tensor: Tensor): Tensor {
+  if (tensor.datatype !== 'FP32' && tensor.datatype !== 'FP64') return tensor;
+  const array = new numberArrays[tensor.datatype](Uint8Array.from(tensor.data).buffer);
+  return { ...tensor, data: new Uint8Array(array.map((number) => number * farOut).buffer) };
 }
 
 function reversed(column: Column): Column {

@@ -11,11 +11,14 @@ import { addCounter, counterName } from '../failures/counter.js';
 import {
   bigints,
   elementTypes,
+  floats,
   integer,
   integers,
   node,
+  onnxModel,
   tensor,
   tensorAttribute,
+  value,
 } from '../onnx.js';
 import { addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
@@ -124,6 +127,47 @@ test.each([true, false])(
     await expect(checked).rejects.toThrow('padded: expected an answer that does not depend on');
   },
 );
+
+/** Numbers of 8 bits, with one scale for the whole batch. */
+const inOneScale = (from: string, to: string) => [
+  node('DynamicQuantizeLinear', [from], ['small', 'scale', 'zero']),
+  node('DequantizeLinear', ['small', 'scale', 'zero'], [to]),
+];
+
+test.each(['tensors', 'table'])('the check looks at the scale of %s', async (kind) => {
+  const network = {
+    inputs: [declared('x', 'FP32', [-1, 2])],
+    outputs: [declared('y', 'FP32', [-1, 2])],
+  };
+  const columns = ['a', 'b'].map((name) => ({ name, datatype: 'number' }));
+  const changes = kind === 'table' ? { input: { kind, columns }, output: { kind: 'tensors' } } : {};
+  const checked = checkTensors({ name: 'small', nodes: inOneScale('x', 'y'), network, changes });
+  await expect(checked).rejects.toThrow('that to a sample differs by 100 % of its largest number');
+});
+
+test('the check looks at the scale of texts, which many words make larger', async () => {
+  const directory = makeFolder({});
+  const network = onnxModel({
+    nodes: [
+      node('Cast', ['attention_mask'], ['mask'], integer('to', elementTypes.FP32)),
+      node('MatMul', ['mask', 'ones'], ['words']),
+      ...inOneScale('words', 'embedding'),
+    ],
+    constants: [tensor('ones', elementTypes.FP32, [100, 2], floats(new Array(200).fill(1)))],
+    inputs: ['input_ids', 'attention_mask'].map((name) =>
+      value(name, elementTypes.INT64, ['N', 100]),
+    ),
+    outputs: [value('embedding', elementTypes.FP32, ['N', 2])],
+  });
+  const changes = {
+    description: 'red',
+    input: { kind: 'text', tokensMax: 100 },
+    output: { dimension: 2, pooling: 'none', normalise: false },
+  };
+  addEmbeddingModel(directory, 'words', changes, { network });
+  // Three tokens, in steps of 100 / 255.
+  await expect(checkIn(directory, 'words')).rejects.toThrow('that to a sample differs by 4.6 %');
+});
 
 test('the check looks at the score of each class', async () => {
   const network = {
