@@ -232,6 +232,7 @@ describe('the text of an answer', () => {
     ['````\n```\n````', '[pre|[code|```]]'],
     ['```\nno end', '[pre|[code|no end]]'],
     ['```code``` here', '[p|[code|code] here]'],
+    [`${'`'.repeat(1_000_000)} a \``, `[p|${'`'.repeat(1_000_000)} a \`]`],
     ['`` a`b `` and ` alone', '[p|[code|a`b] and ` alone]'],
     ['- a\n- `b`', '[ul|[li|a][li|[code|b]]]'],
     ['    x\n    y', '[pre|[code|x\ny]]'],

@@ -55,3 +55,17 @@ test('the lines of a file may begin with ids', () => {
     { id: 'n02', text: 'dog' },
   ]);
 });
+
+// Each would take minutes if every name were compared with every other, or if a pattern began anew at each character.
+test.each([
+  ['many', Array.from({ length: 200_000 }, (_, at) => `class-${at}`)],
+  ['of digits', ['1'.repeat(1_000_000), 'cat']],
+])('names are written at once, also %s', (_, names) => {
+  const found = { names, source: 'labels.txt', mayHaveIds: true };
+  expect(writeLabels(found)).toBe(names.map((name, at) => `${at} ${name}\n`).join(''));
+});
+
+test('two names that become one are refused', () => {
+  const error = errorOf(() => writeLabels(ofNetwork('owl', 'cat', 'dog', 'cat ')));
+  expect(error.message).toContain('got several of "cat" from the metadata of model.onnx');
+});

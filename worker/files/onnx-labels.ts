@@ -90,7 +90,7 @@ function parseLabels(text: string): string[] | undefined {
     }
   }
   if (trimmed.startsWith('{')) {
-    const pairs = [...trimmed.matchAll(/["']?(\d+)["']?\s*:\s*(?:"([^"]*)"|'([^']*)')/g)];
+    const pairs = [...trimmed.matchAll(/["']?(?<!\d)(\d+)["']?\s*:\s*(?:"([^"]*)"|'([^']*)')/g)];
     const labels = pairs.map(([, , double, single]) => double ?? single ?? '');
     return pairs.every(([, index], at) => Number(index) === at) ? labels : undefined;
   }

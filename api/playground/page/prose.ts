@@ -17,7 +17,7 @@ export function readProse(text: string): Prose[] {
   return htmlDocument.test(text) ? readHtml(text.trim()) : readMarkdown(text);
 }
 
-const fence = /^ {0,3}(`{3,}(?!.*`)|~{3,})/;
+const fence = /^ {0,3}(`{3,}(?!`|.*`)|~{3,})/;
 
 function readMarkdown(text: string): Prose[] {
   const shown: Prose[] = [];

@@ -80,7 +80,7 @@ function readLines(file: string): string[] {
  * @throws ScorelineError `model_file_wrong` if a name does not fit into a line
  */
 export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string {
-  if (mayHaveIds && names.every((name) => /^\S*\d\S* \S/.test(name))) {
+  if (mayHaveIds && names.every((name) => /^\S+ \S/.test(name) && /^\S*?\d/.test(name))) {
     return names.map((name) => `${name}\n`).join('');
   }
   const unfit = names.find((name) => trimLabel(name) === '' || /[\n\r\u2028\u2029]/.test(name));
@@ -90,9 +90,8 @@ export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string 
     );
   }
   const trimmed = names.map(trimLabel);
-  const twin = names.find((name) =>
-    names.some((other, at) => other !== name && trimmed[at] === trimLabel(name)),
-  );
+  const lasts = new Map(trimmed.map((name, at) => [name, names[at]]));
+  const twin = names.find((name, at) => lasts.get(trimmed[at] as string) !== name);
   if (twin !== undefined) {
     throw wrongFile(
       `expected names of classes that differ by more than the blanks around them, which are lost; got several of ${JSON.stringify(twin)} from ${source}. Give a file with a line for each: --labels FILE`,
