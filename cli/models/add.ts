@@ -24,12 +24,17 @@ import { loadScorer } from '../../worker/batch/scorer.js';
 import type { Values } from '../../worker/engine/engine.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';
-import { readOnnxManifest, readOnnxProducer } from '../../worker/files/onnx-labels.js';
+import {
+  readOnnxManifest,
+  readOnnxMetadata,
+  readOnnxProducer,
+} from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { findNeedsFault } from '../../worker/files/verification.js';
 import { sayHowToAsk } from '../curl-line.js';
 import { wrongFile } from '../faults.js';
 import { orRemove, withFolder } from '../temporary.js';
+import { type Hints, isColumns, kinds, type Told } from './adding/hints.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
 import { makeMlflowProgram } from './adding/mlflow.js';
@@ -37,10 +42,11 @@ import { dress, withSizesOfRun } from './adding/sample-run.js';
 import { readScores } from './adding/scores.js';
 import { merge, sectionOf } from './adding/settings.js';
 import { readWishes, type Wishes } from './adding/wishes.js';
+import { readYolo } from './adding/yolo.js';
 import { checkModel } from './check.js';
 import { manifestFile, modelIn } from './copy.js';
 import { exportModel } from './export.js';
-import { type Guess, guess, type Hints, isColumns, kinds, type Told } from './guess.js';
+import { type Guess, guess } from './guess.js';
 import { endIfHung } from './hung.js';
 
 const device = {
@@ -183,7 +189,11 @@ async function makeDraft(
     const hasMaps = operators.some((operator) => operator.name === 'ZipMap');
     const told = readTold(onnx);
     const producer = readOnnxProducer(onnx);
-    const hints = { wanted, companions, settings, columns, hasLabels, hasMaps, producer, told };
+    const isOfRows = opened.outputs.every(({ shape }) => shape.length === 2);
+    const yolo = readYolo(readOnnxMetadata(onnx), isOfRows);
+    const hints = {
+      ...{ wanted, companions, settings, columns, hasLabels, hasMaps, producer, told, yolo },
+    };
     const byFile = soundGuess(opened, hints);
     const engine = mismatch ? await withSizesOfRun(opened, byFile, { settings, mismatch }) : opened;
     const guessed = mismatch ? soundGuess(engine, hints) : byFile;

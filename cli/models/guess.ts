@@ -1,26 +1,33 @@
 // Guesses the manifest of an ONNX file by the inputs and outputs of its network. Flags say what it cannot know, and each
 // guess has its reason.
 
-import { listed } from '../../shared/listed.js';
-import { isFloats, isOpen, showName } from '../../shared/tensors/network.js';
+import { isFloats, isOpen } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/network/tokens.js';
 import type { TensorValue, Values } from '../../worker/engine/engine.js';
 import { type Fault, guessAnswer, isRow } from './adding/answer-guess.js';
-import type { Companions } from './adding/companions.js';
-import { type Section, type Settings, sectionOf, setsPixels } from './adding/settings.js';
-
-export const kinds = ['text', 'image', 'table', 'tensors'] as const;
-export type Kind = (typeof kinds)[number];
-
-/** A column of a table, as the manifest has it. */
-type Column = Section & { readonly name: string };
+import { type Boxes, findBoxes } from './adding/boxes.js';
+import type { Hints, Kind, Remarks, Told } from './adding/hints.js';
+import {
+  anySize,
+  type Given,
+  givenBy,
+  imageOf,
+  inputOf,
+  isColumn,
+  pictureOf,
+  sizeOf,
+  sizeRemedy,
+  tokenizerRemedy,
+} from './adding/input-guess.js';
+import { type Section, sectionOf } from './adding/settings.js';
+import { listOf, show } from './adding/shown-values.js';
 
 export interface Guess {
   readonly kind: Kind;
   /** Why it is this kind. */
   readonly reason: string;
-  /** What else was guessed, and why: a word for what, and a sentence. */
-  readonly remarks: readonly (readonly [what: string, why: string])[];
+  /** What else was guessed. */
+  readonly remarks: Remarks;
   /** The sections of the manifest. */
   readonly input: Section;
   readonly output: Section;
@@ -32,41 +39,6 @@ export interface Guess {
   readonly batch: { readonly max: number } | 'none' | undefined;
   /** The tokenizer.json, if the network takes tokens. */
   readonly tokenizer: string | undefined;
-}
-
-const imagenet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-const tokensMaxDefault = 512;
-/** How many inputs or outputs a message names. */
-const shownMax = 8;
-
-/** Sections of the manifest that an exporter has left in the file. */
-export interface Told {
-  readonly input: Section & { readonly kind: Kind };
-  readonly output?: Section;
-  /** An input with the answer of the original. */
-  readonly example?: Section;
-}
-
-export interface Hints {
-  /** The kind that the user named. */
-  readonly wanted?: Kind | undefined;
-  readonly told?: Told | undefined;
-  readonly companions: Companions;
-  /** What the user has set, which is laid over what is guessed. */
-  readonly settings: Settings;
-  /** Whether the network puts its scores into maps, as skl2onnx does by default. */
-  readonly hasMaps: boolean;
-  /** The program that has written the ONNX file, as the file says. */
-  readonly producer: string | undefined;
-  /** Whether the user gave labels. */
-  readonly hasLabels: boolean;
-  /** The names of the columns, which the user gave. */
-  readonly columns?: readonly string[] | undefined;
-}
-
-/** Whether a value of a section is the columns of a table. */
-export function isColumns(value: unknown): value is readonly Column[] {
-  return Array.isArray(value);
 }
 
 /** Guesses by the values of a network, and by what its exporter, the files beside it and the user say. */
@@ -141,43 +113,18 @@ function withRows(values: Values, hints: Hints): Values {
   return findBoxes(values, hints)?.areOfOne ? { ...values, inputs } : values;
 }
 
-/** Boxes in a picture, as a detector finds them. */
-interface Boxes {
-  readonly name: string;
-  /** Whether they are those of one picture, and as many as it has. */
-  readonly areOfOne: boolean;
-}
-
-const boxesName = /box|det/i;
-
-/** Finds the boxes among the outputs: four numbers each, beside outputs with as many scores or labels. */
-function findBoxes({ inputs, outputs }: Values, hints: Hints): Boxes | undefined {
-  const { kind = 'tensors', tensor } = sectionOf(hints.settings, 'output');
-  if (hints.hasLabels || kind !== 'tensors' || tensor !== undefined) return undefined;
-  const rows = inputs[0]?.shape[0];
-  for (const boxes of outputs) {
-    const { name, shape } = boxes;
-    const count = shape.at(-2);
-    const areOfOne = shape.length === 2;
-    if (shape.at(-1) !== 4 || shape.length > 3 || (areOfOne && count === rows)) continue;
-    // Of many pictures at once, these are four scores of each, whose rows some exporters name otherwise than the pictures.
-    if (areOfOne && isOpen(rows) && !boxesName.test(name)) continue;
-    const isBeside = ({ shape: other }: TensorValue) =>
-      other.length === shape.length - 1 && other.at(-1) === count;
-    const others = outputs.filter((output) => output !== boxes);
-    if (others.some(isBeside)) return { name, areOfOne };
-  }
-  return undefined;
-}
-
 function asBoxes(
   start: Omit<Start, 'batch'>,
-  { input, values, boxes: { name, areOfOne } }: { input: Given; values: Values; boxes: Boxes },
+  {
+    input,
+    values,
+    boxes: { name, areOfOne, haveScores },
+  }: { input: Given; values: Values; boxes: Boxes },
 ): Guess {
   const batch = areOfOne ? 'none' : batchOf(values);
   const why = areOfOne
     ? `${name} has the boxes in one picture, as many as it finds. So batch is none: each picture is a run of its own`
-    : `${name} has the boxes in each picture`;
+    : `${name} has the boxes in each picture${haveScores ? ', with their scores' : ''}`;
   return {
     ...{ ...start, input: input.section, output: { kind: 'tensors' }, outputs: {} },
     ...{ size: undefined, tokenizer: undefined, batch },
@@ -214,13 +161,6 @@ function withAnswer(
     ],
     input: input.section,
   };
-}
-
-/** What is guessed of an input. */
-interface Given {
-  readonly section: Section;
-  readonly remarks: Guess['remarks'];
-  readonly tokenizer?: string | undefined;
 }
 
 /** Pictures are answered with tensors, such as masks; other inputs are then tensors as well. */
@@ -271,12 +211,10 @@ function choose(wanted: Kind | undefined, told: Told | undefined) {
   return told && { kind: told.input.kind, reason: 'its exporter says so' };
 }
 
-function kindOf(
-  { inputs, outputs }: Values,
-  { companions, columns, settings }: Hints,
-): { kind: Kind; reason: string } {
+function kindOf({ inputs, outputs }: Values, hints: Hints): { kind: Kind; reason: string } {
+  const { companions, columns } = hints;
   const [only] = inputs;
-  if (inputs.length === 1 && only && pictureOf(only, settings)) {
+  if (inputs.length === 1 && only && pictureOf(only, hints)) {
     return { kind: 'image', reason: `its only input is a picture, ${show(only)}` };
   }
   if (inputs.length === 1 && only && pictureOf(only, anySize)) {
@@ -311,194 +249,9 @@ function kindOf(
   return { kind: 'tensors', reason: `its inputs are ${listOf(inputs)}${remedy}` };
 }
 
-const tokenizerRemedy = 'To send texts: --tokenizer FILE';
-
-function givenBy({ input }: Told, { inputs }: Values, hints: Hints): Given | Fault {
-  if (isColumns(input.columns)) {
-    return tableOf(input.columns, inputs, { names: hints.columns, why: 'as its exporter says' });
-  }
-  const remarks: Guess['remarks'] =
-    input.kind === 'image' ? [['pixels', sayPixels(input, hints)]] : [];
-  return { section: input, remarks };
-}
-
-function inputOf(kind: Kind, { inputs }: Values, hints: Hints): Given | Fault {
-  if (kind === 'text')
-    return takesTokens(inputs) ? tokensOf(inputs, hints) : { section: { kind }, remarks: [] };
-  if (kind === 'image') return imageOf(inputs, hints);
-  const columns = inputs.flatMap(columnsOf);
-  const why =
-    columns.length > inputs.length
-      ? 'numbered, since the file does not name the columns of a matrix'
-      : 'the names of the inputs';
-  return tableOf(columns, inputs, { names: hints.columns, why });
-}
-
-function tokensOf(
-  inputs: readonly TensorValue[],
-  { companions: { tokenizer, tokensMax } }: Hints,
-): Given | Fault {
-  if (tokenizer === undefined) {
-    return {
-      fault: `expected the tokenizer.json of the network, since its inputs are tokens: ${listOf(inputs)}. ${tokenizerRemedy}`,
-    };
-  }
-  const [width = tokensMaxDefault] = inputs.map(({ shape }) => sizeOf(shape[1])).filter(Boolean);
-  const isFixed = inputs.some(({ shape }) => sizeOf(shape[1]) !== undefined);
-  const said = tokensMax && (!isFixed || tokensMax.tokens <= width) ? tokensMax : undefined;
-  const tokens = said?.tokens ?? width;
-  const why = said
-    ? `as ${said.file} says`
-    : isFixed
-      ? 'as the network takes'
-      : 'as BERT has them, since no file beside it says';
-  return {
-    section: { kind: 'text', tokensMax: tokens },
-    remarks: [['tokens', `at most ${tokens} of a text, ${why}. Others: --set input.tokensMax=N`]],
-    tokenizer,
-  };
-}
-
-function imageOf(inputs: readonly TensorValue[], hints: Hints, scaling?: Section): Given | Fault {
-  const [only] = inputs;
-  const picture =
-    inputs.length === 1 && only ? pictureOf(only, hints.settings, scaling) : undefined;
-  if (!picture) {
-    if (inputs.length === 1 && only && pictureOf(only, anySize)) {
-      return {
-        fault: `expected the size of the pictures; got ${show(only)}. Say it: ${sizeRemedy}`,
-      };
-    }
-    return {
-      fault: `expected one input of float32, float16 or uint8 for pictures, as [N,3,height,width] or [N,height,width,3], or with 1 in place of 3; got ${listOf(inputs)}. Serve it with --kind tensors`,
-    };
-  }
-  return {
-    section: { kind: 'image', ...picture },
-    remarks: [['pixels', sayPixels(picture, hints)]],
-  };
-}
-
-function sayPixels({ tensor, channels, mean, scale }: Section, { settings }: Hints): string {
-  const [numbers = '', layout] = String(tensor).split('-');
-  const order = layout === 'nchw' ? 'first' : 'last';
-  const what = channels === 'grey' ? '1, so they are grey' : '3, so they are red, green and blue';
-  const place = `${tensor}, since the ${order} size of a picture is ${what}`;
-  if (setsPixels(sectionOf(settings, 'input')))
-    return `${place}. They become numbers as --set says`;
-  if (mean) {
-    return `${place}. ${numbers} gets ImageNet's mean and std, as most networks with the channels first. From 0 to 1: --set input.scale=${1 / 255}; blue first: --set input.channels=bgr`;
-  }
-  if (scale === 1) {
-    return `${place}. They stay from 0 to 255, which the network scales. From 0 to 1: --set input.scale=${1 / 255}`;
-  }
-  if (scale !== undefined) {
-    return `${place}. They become 0 to 1. From -1 to 1: --set input.mean=0.5 --set input.std=0.5; from 0 to 255: --set input.scale=1`;
-  }
-  return `${place}. They stay from 0 to 255, since the network takes bytes`;
-}
-
-/** Makes a table of columns that have the names that the user gave, or their own, for the reason `why`. */
-function tableOf(
-  columns: readonly Column[],
-  inputs: readonly TensorValue[],
-  { names, why }: { names: readonly string[] | undefined; why: string },
-): Given | Fault {
-  const own = columns.map(({ name }) => name);
-  if (names && names.length !== own.length) {
-    return {
-      fault: `--columns: expected ${own.length} names, one for each column of ${listOf(inputs)}; got ${names.length}`,
-    };
-  }
-  // Columns differ in their categories and gaps, so a name at the place of another one would take these over.
-  const moved = names?.find((name, at) => name !== own[at] && own.includes(name));
-  if (moved !== undefined) {
-    return {
-      fault: `--columns: expected the columns in their order in the file, ${own.join(', ')}; got ${moved} at another place`,
-    };
-  }
-  const named = columns.map((column, at) => ({ ...column, name: names?.[at] ?? column.name }));
-  const reason = names ? 'as --columns says' : `${why}. Others: --columns NAME,NAME,…`;
-  const gaps = columns.every(({ missing }) => missing === undefined)
-    ? '. Gaps are refused, unless a column gets the key missing'
-    : '';
-  return {
-    section: { kind: 'table', columns: named },
-    remarks: [['columns', `${named.length}, ${reason}${gaps}`]],
-  };
-}
-
-/** A matrix has a column for each of its numbers, which the file does not name. */
-function columnsOf(input: TensorValue): Column[] {
-  const datatype = input.datatype === 'BYTES' ? 'category' : 'number';
-  const width = sizeOf(input.shape[1]) ?? 1;
-  if (width === 1) return [{ name: input.name, datatype }];
-  return Array.from({ length: width }, (_, at) => ({ name: `${input.name} ${at}`, datatype }));
-}
-
-/**
- * The numbers of pixels are guessed by the framework: networks of PyTorch have the channels first, and mostly
- * ImageNet's mean and deviation; those of Keras have them last. Detectors, as those of torchvision and YOLO, normalise
- * by themselves.
- */
-function pictureOf(
-  { datatype, shape }: TensorValue,
-  settings: Settings,
-  wanted?: Section,
-): Record<string, unknown> | undefined {
-  const numbers = { FP32: 'float32', FP16: 'float16', UINT8: 'uint8' }[String(datatype)];
-  const [, first = 0, second = 0, third = 0] = shape.map(sizeOf);
-  const layout = isChannels(third) ? 'nhwc' : isChannels(first) ? 'nchw' : undefined;
-  if (shape.length !== 4 || !numbers || !layout) return undefined;
-  const isPlanar = layout === 'nchw';
-  const [high, wide, channels] = isPlanar ? [second, third, first] : [first, second, third];
-  const set = sectionOf(settings, 'input');
-  const [height, width] = [high || set.height, wide || set.width];
-  if (!height || !width) return undefined;
-  const scaling = wanted ?? (isPlanar && channels === 3 ? imagenet : { scale: 1 / 255 });
-  return {
-    ...{ width, height, tensor: `${numbers}-${layout}` },
-    ...(channels === 1 && { channels: 'grey' }),
-    ...(numbers !== 'uint8' && scaling),
-  };
-}
-
-/** Networks of convolutions may take pictures of any size. The manifest says which one they get. */
-const anySize: Settings = { input: { width: 1, height: 1 } };
-const sizeRemedy = '--set input.width=640 --set input.height=640';
-
-function isChannels(size: number): boolean {
-  return size === 1 || size === 3;
-}
-
-/** Whether a value has one element in each row. */
-function isColumn({ shape }: TensorValue): boolean {
-  const [, width = 1, ...others] = shape;
-  return others.length === 0 && width === 1;
-}
-
 function batchOf({ inputs, outputs }: Values): Guess['batch'] {
   const firsts = [...inputs, ...outputs].map(({ shape }) => shape[0]);
   if (firsts.includes(undefined)) return 'none';
   if (firsts.every(isOpen)) return undefined;
   return firsts.every((size) => isOpen(size) || size === 1) ? { max: 1 } : 'none';
-}
-
-function sizeOf(size: number | string | undefined): number | undefined {
-  return typeof size === 'number' && size > 0 ? size : undefined;
-}
-
-function show({ name, type, datatype, shape }: TensorValue): string {
-  if (datatype === undefined) return showPlain(name);
-  return `${showPlain(name)}: ${type}[${shape.map((size) => (isOpen(size) ? showPlain(String(size || -1)) : size))}]`;
-}
-
-/** Shows some of many values. */
-function listOf(values: readonly TensorValue[]): string {
-  return listed(values.map(show), shownMax);
-}
-
-/** A file may name its values as it likes, also with line breaks and the codes of a terminal. */
-function showPlain(name: string): string {
-  return /^[\w./:-]{1,60}$/.test(name) ? name : showName(name).replaceAll(/\p{C}/gu, '?');
 }

@@ -212,6 +212,91 @@ describe('npm run models -- add', () => {
     });
   });
 
+  /** A network that answers with numbers of each of the things that it looks at, all of which are those of a pixel. */
+  const joined = (size: (number | string)[], answer: number[], key = 0) =>
+    onnxModel({
+      nodes: [
+        node('ReduceMax', ['images'], ['most'], integers('axes', [1, 2, 3])),
+        node('Reshape', ['most', 'one'], ['number']),
+        node('Expand', ['number', 'answer'], ['output0']),
+      ],
+      constants: [
+        tensor('one', long, [3], bigints([-1n, 1n, 1n])),
+        tensor('answer', long, [3], bigints([1n, ...answer.map(BigInt)])),
+      ],
+      inputs: [value('images', float, ['batch', 3, ...size])],
+      outputs: [value('output0', float, ['batch', ...(key ? ['a', 'b'] : answer)])],
+    });
+  /** As Ultralytics writes it. */
+  const withYolo = (network: Buffer, entries: Record<string, string>) =>
+    Object.entries({
+      stride: '32',
+      names: "{0: 'person', 1: 'bicycle', 2: 'car'}",
+      ...entries,
+    }).reduce((file, [key, text]) => withMetadata(file, key, text), network);
+
+  test.each([[[84, 8400]], [[25200, 85]], [[300, 6]]])(
+    'answers with boxes and scores in one output, %j',
+    async (answer) => {
+      const { said, folder } = await add({ 'd.onnx': joined([8, 6], answer) }, 'd.onnx');
+      expect(said).toContain('output0 has the boxes in each picture, with their scores');
+      expect(said).toContain('They become 0 to 1.');
+      const { input, output } = readManifest(path.join(folder, 'models/d'));
+      expect(input).toMatchObject({ kind: 'image', scale: 1 / 255, resize: 'stretch' });
+      expect(output.kind).toBe('tensors');
+    },
+  );
+
+  test('gives ImageNet pixels to a network that answers with its layers', async () => {
+    const { folder } = await add({ 'd.onnx': joined([8, 6], [197, 768]) }, 'd.onnx');
+    expect(readManifest(path.join(folder, 'models/d')).input).toMatchObject({
+      mean: [0.485, 0.456, 0.406],
+    });
+  });
+
+  const letterbox = { resize: 'letterbox', padding: 114, interpolation: 'bilinear' };
+  test.each<[string, Record<string, string>, string[], object]>([
+    ['any size', { task: 'detect', imgsz: '[8, 6]' }, [], letterbox],
+    ['any size, as YOLOv5 does', {}, ['input.width=6', 'input.height=8'], letterbox],
+    [
+      'any size, stretched',
+      { task: 'detect', imgsz: '[8, 6]', description: 'Ultralytics rtdetr-l model' },
+      [],
+      { resize: 'stretch', interpolation: 'bilinear', antialias: false },
+    ],
+    [
+      'any size, stretched as --set says',
+      { task: 'detect', imgsz: '[8, 6]' },
+      ['input.resize=stretch', 'input.interpolation=bicubic'],
+      { resize: 'stretch', interpolation: 'bicubic', antialias: true },
+    ],
+  ])('takes pictures of %s, as Ultralytics does', async (_what, metadata, set, expected) => {
+    const network = withYolo(joined(['h', 'w'], [5, 20], 1), metadata);
+    const settings = set.flatMap((each) => ['--set', each]);
+    const { said, folder } = await add({ 'd.onnx': network }, 'd.onnx', ...settings);
+    expect(said).toContain('output0 has the boxes in each picture, with their scores');
+    expect(readManifest(path.join(folder, 'models/d')).input).toMatchObject({
+      ...{ width: 6, height: 8, scale: 1 / 255 },
+      ...expected,
+    });
+  });
+
+  test.each([
+    ['Ultralytics', { task: 'classify' }, { shorterSide: 8, scale: 1 / 255 }],
+    ['YOLOv5', {}, { resize: 'stretch', mean: [0.485, 0.456, 0.406] }],
+  ])('takes pictures of a classifier as %s does', async (_what, metadata, expected) => {
+    const network = onnxModel({
+      nodes: [node('GlobalMaxPool', ['images'], ['most']), node('Flatten', ['most'], ['output0'])],
+      inputs: [value('images', float, ['batch', 3, 8, 8])],
+      outputs: [value('output0', float, ['batch', 3])],
+    });
+    const { said, folder } = await add({ 'd.onnx': withYolo(network, metadata) }, 'd.onnx');
+    expect(said).toContain('classes, since output0');
+    const { input, output } = readManifest(path.join(folder, 'models/d'));
+    expect(input).toMatchObject(expected);
+    expect(output.kind).toBe('classification');
+  });
+
   test('says what to do about a detector that finds one thing in noise, and none in a black picture', async () => {
     const network = onnxModel({
       nodes: [node('NonZero', ['picture'], ['columns']), node('Transpose', ['columns'], ['found'])],

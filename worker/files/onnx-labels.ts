@@ -30,6 +30,14 @@ export function readOnnxManifest(file: string): string | undefined {
   return read(file, (buffer) => readMetadata(buffer, manifestKey));
 }
 
+/** Returns all metadata; none if it cannot be read. */
+export function readOnnxMetadata(file: string): ReadonlyMap<string, string> {
+  const pairs = read(file, (buffer) =>
+    entriesOf(buffer).map(([key, value]) => [key, buffer.text(value, metadataBytesMax)] as const),
+  );
+  return new Map(pairs);
+}
+
 /** Returns the name of the program that has written the file, or undefined if it does not say. */
 export function readOnnxProducer(file: string): string | undefined {
   return read(file, (buffer) => {
@@ -69,13 +77,16 @@ function labelsOfOperators(buffer: ProtocolBuffer): string[] | undefined {
 }
 
 function readMetadata(buffer: ProtocolBuffer, wanted: RegExp): string | undefined {
-  for (const entry of inner(buffer, buffer.span, fields.model.metadata)) {
+  const [, value] = entriesOf(buffer).find(([key]) => wanted.test(key)) ?? [];
+  return value && buffer.text(value, metadataBytesMax);
+}
+
+function entriesOf(buffer: ProtocolBuffer): [key: string, value: Span][] {
+  return inner(buffer, buffer.span, fields.model.metadata).flatMap((entry) => {
     const [key] = inner(buffer, entry, fields.entry.key);
     const [value] = inner(buffer, entry, fields.entry.value);
-    if (!key || !value || !wanted.test(buffer.text(key))) continue;
-    return buffer.text(value, metadataBytesMax);
-  }
-  return undefined;
+    return key && value ? [[buffer.text(key), value]] : [];
+  });
 }
 
 /** Reads a JSON array, a dict of Python from index to name, or a line for each label. */

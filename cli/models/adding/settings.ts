@@ -72,8 +72,19 @@ function keep(base: Section, settings: Section): Record<string, unknown> {
   return Object.fromEntries(Object.entries(base).filter(([key]) => !isRuledOut(key, settings)));
 }
 
-/** Pixels become numbers in one way of two. */
+/** The keys of a picture's size that go with one value of another key. */
+const sizeKeys: Readonly<Record<string, readonly [key: string, value: string]>> = {
+  cropFraction: ['resize', 'stretch'],
+  shorterSide: ['resize', 'shorter-side'],
+  padding: ['resize', 'letterbox'],
+  position: ['resize', 'letterbox'],
+  antialias: ['interpolation', 'bilinear'],
+};
+
+/** Pixels become numbers in one way of two, and a picture gets its size in one of several. */
 function isRuledOut(key: string, settings: Section): boolean {
+  const [other, value] = sizeKeys[key] ?? [];
+  if (other && settings[other] !== undefined && settings[other] !== value) return true;
   const hasOne = (keys: readonly string[]) =>
     keys.some((each) => (settings[each] ?? null) !== null);
   if (key === 'mean' || key === 'std') return hasOne(['scale', 'offset']);

@@ -12,8 +12,8 @@ import { parseArguments } from '../../arguments.js';
 import { misused, wrongFile } from '../../faults.js';
 import { describeExport, type ExportWishes } from '../export.js';
 import { type Format, formatOf } from '../format.js';
-import { type Kind, kinds } from '../guess.js';
 import { type Companions, readCompanions } from './companions.js';
+import { type Kind, kinds } from './hints.js';
 import { describeAddress, type FlavourFile, fileOfFlavour, isAddress } from './mlflow.js';
 import { readSettings, type Settings, sectionOf } from './settings.js';
 
