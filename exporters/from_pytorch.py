@@ -21,6 +21,7 @@ import warnings
 import zipfile
 from contextlib import contextmanager
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -63,6 +64,8 @@ def read(file, load):
     try:
         return load()
     except (AttributeError, ModuleNotFoundError) as error:
+        if "'ultralytics" in str(error):
+            fail_for_yolo(file)
         fail(
             f"expected the Python code of the network in {file} on the path; {error}. "
             "Save it with torch.export.save, which needs no code, or export it with the Python of its training: --python PATH"
@@ -74,10 +77,20 @@ def read(file, load):
 def checked(network, file):
     if isinstance(network, torch.nn.Module):
         return network.eval()
+    if isinstance(network, dict) and type(network.get("ema") or network.get("model")).__module__.startswith("ultralytics."):
+        fail_for_yolo(file)
     what = "weights without their network (a state_dict)" if isinstance(network, dict) else type(network).__name__
     fail(
         f"expected a whole network; {file} has {what}. Build the network in Python, load the weights into it, and save it by "
         "torch.export.save(torch.export.export(network, example, dynamic_shapes=…), 'network.pt2')"
+    )
+
+
+def fail_for_yolo(file):
+    name = Path(file)
+    fail(
+        f"expected a network alone; {file} is a checkpoint of Ultralytics, which exports it by itself: "
+        f"YOLO({name.name!r}).export(format='onnx', dynamic=True, nms=True). Then add {name.with_suffix('.onnx').name}"
     )
 
 

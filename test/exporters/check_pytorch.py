@@ -5,6 +5,8 @@
 
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -92,8 +94,22 @@ def programs():
     yield "products", Products(), numbers, "expected a network that PyTorch can write as ONNX; DispatchError: No ONNX function found"
 
 
+def check_checkpoints(folder):
+    """Checkpoints as Ultralytics writes them are known with its code and without."""
+    module = ModuleType("ultralytics.nn")
+    package = {"ultralytics": ModuleType("ultralytics"), "ultralytics.nn": module}
+    module.DetectionModel = type("DetectionModel", (nn.Module,), {"__module__": "ultralytics.nn"})
+    by_itself = "exports it by itself: YOLO('best.pt').export(format='onnx', dynamic=True, nms=True). Then add best.onnx"
+    file = folder / "best.pt"
+    with patch.dict(sys.modules, package):
+        torch.save({"epoch": 1, "model": module.DetectionModel(), "ema": None}, file)
+        check("a checkpoint", outcome(from_pytorch, file), by_itself)
+    check("a checkpoint without its code", outcome(from_pytorch, file), by_itself)
+
+
 def main():
     folder = Path(sys.argv[1])
+    check_checkpoints(folder)
     for name, network, shape, expected in scripts():
         file = folder / f"{name}.pt"
         torch.jit.save(torch.jit.script(network), file)
