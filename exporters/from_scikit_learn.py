@@ -29,6 +29,7 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.feature_selection import RFE, SelectorMixin
 from sklearn.impute import KNNImputer
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.neighbors import RadiusNeighborsClassifier, RadiusNeighborsRegressor
@@ -41,7 +42,7 @@ from comparison import ROUNDING, compare, difference, rows_of
 from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
-from scikit_converters import is_gap, replace_converters
+from scikit_converters import Columns, is_gap, replace_converters
 from scikit_inputs import Table, Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
 from scikit_steps import FrozenEstimator, first_step, fitted_in, is_clusterer, steps_of
@@ -160,6 +161,7 @@ def prepare(model):
                 each.estimator = each.estimator.estimator
     for step in steps_of(model):
         if isinstance(step, Pipeline):
+            step.steps = [(name, Columns(each) if isinstance(each, RFE) else each) for name, each in step.steps]
             step.steps = [each for each in step.steps if each[1] not in (None, "passthrough")] or step.steps
         if isinstance(step, (SVC, NuSVC)):
             step.decision_function_shape = "ovr"  # scores of classes; "ovo" gives those of pairs, of another number
@@ -472,7 +474,7 @@ def options_of(step):
     if isinstance(step, VotingClassifier):
         step.flatten_transform = False  # It matters to transform() alone, and skl2onnx takes no other.
     # Otherwise, classifiers answer with maps instead of arrays.
-    return {"zipmap": False} if is_classifier(step) and not isinstance(step, Pipeline) else {}
+    return {"zipmap": False} if is_classifier(step) and not isinstance(step, (Pipeline, SelectorMixin)) else {}
 
 
 def answer(model, rows):

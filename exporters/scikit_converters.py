@@ -14,6 +14,19 @@ from skl2onnx.operator_converters import calibrated_classifier_cv, decision_tree
 from skl2onnx.operator_converters.common import concatenate_variables
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import AdaBoostClassifier
+from sklearn.feature_selection import (
+    RFE,
+    RFECV,
+    GenericUnivariateSelect,
+    SelectFdr,
+    SelectFpr,
+    SelectFromModel,
+    SelectFwe,
+    SelectKBest,
+    SelectPercentile,
+    SequentialFeatureSelector,
+    VarianceThreshold,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import Binarizer, FunctionTransformer, Normalizer, OrdinalEncoder, PolynomialFeatures
@@ -27,6 +40,9 @@ def replace_converters():
     replace_converter(OrdinalEncoder, "SklearnOrdinalEncoder", number_categories)
     replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
     replace_converter(Normalizer, "SklearnNormalizer", normalise_rows)
+    for selector in SELECTORS:
+        # skl2onnx counts the columns of each in the same way.
+        replace_converter(selector, "SklearnVarianceThreshold", take_columns)
     replace_converter(Binarizer, "SklearnBinarizer", mark_larger)
     replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
     for model, name in ((KNeighborsClassifier, "SklearnKNeighborsClassifier"), (KNeighborsRegressor, "SklearnKNeighborsRegressor")):
@@ -123,6 +139,34 @@ def multiply_columns(scope, operator, container):
 
 
 POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
+
+
+class Columns(VarianceThreshold):
+    """What RFE selects. Around a classifier, skl2onnx takes RFE for one."""
+
+    def __init__(self, selector):
+        self.selector = selector
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(selector, name):
+                setattr(self, name, getattr(selector, name))
+
+    def _get_support_mask(self):
+        return self.selector.get_support()
+
+
+SELECTORS = [
+    *(GenericUnivariateSelect, SelectFdr, SelectFpr, SelectFromModel, SelectFwe, SelectKBest, SelectPercentile),
+    *(RFE, RFECV, SequentialFeatureSelector, VarianceThreshold, Columns),
+]
+
+
+def take_columns(scope, operator, container):
+    """Converts a selection of columns. skl2onnx writes no network of the first column alone."""
+    _, constant = writers(scope, container)
+    cells = concatenate_variables(scope, operator.inputs, container)
+    places = constant(operator.raw_operator.get_support(indices=True))
+    output = [operator.outputs[0].full_name]
+    container.add_node("Gather", [cells, places], output, name=scope.get_unique_operator_name("Gather"), op_version=13, axis=1)
 
 
 def normalise_rows(scope, operator, container):

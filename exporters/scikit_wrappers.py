@@ -1,4 +1,4 @@
-"""Models of scikit-learn around another one: searches and frozen models answer as it does, thresholds name another class, and
+"""Models of scikit-learn around another one: searches and frozen models answer as it does, selections of columns too, thresholds name another class, and
 transformed targets are turned back.
 """
 
@@ -7,6 +7,7 @@ from onnx import TensorProto
 from onnx.helper import make_node
 from onnx.numpy_helper import from_array
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.feature_selection import RFE
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
@@ -29,6 +30,15 @@ TIE_MAX = 1e-6
 SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 
 
+def without_search(step):
+    """Returns the step inside of searches and frozen models. It only transforms."""
+    if isinstance(step, Pipeline):
+        return Pipeline([(name, without_search(each)) for name, each in step.steps])
+    if hasattr(step, "best_estimator_"):
+        return without_search(step.best_estimator_)
+    return without_search(step.estimator) if isinstance(step, FrozenEstimator) else step
+
+
 def unwrap(model):
     """Returns the model inside of others, which may be the last step of a pipeline, and those others, the innermost first."""
     if hasattr(model, "best_estimator_"):
@@ -36,9 +46,11 @@ def unwrap(model):
     if isinstance(model, Pipeline):
         *steps, (name, last) = model.steps
         inner, wrappers = unwrap(last)
-        return Pipeline([*((each, unwrap(step)[0]) for each, step in steps), (name, inner)]), wrappers
+        return Pipeline([*((each, without_search(step)) for each, step in steps), (name, inner)]), wrappers
     if isinstance(model, FrozenEstimator):
         return unwrap(model.estimator)
+    if isinstance(model, RFE):
+        return unwrap(Pipeline([("columns", model), ("model", model.estimator_)]))
     if isinstance(model, TransformedTargetRegressor):
         inner, wrappers = unwrap(model.regressor_)
     elif isinstance(model, (FixedThresholdClassifier, TunedThresholdClassifierCV)):

@@ -33,6 +33,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_selection import RFE, RFECV, SelectKBest, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, RidgeClassifierCV
@@ -133,6 +134,19 @@ def models():
     yield "texts in a column", make_pipeline(
         ColumnTransformer([("text", TfidfVectorizer(stop_words="english", ngram_range=(1, 2)), "text")]), MultinomialNB()
     ).fit(pd.DataFrame({"text": TEXTS}), KINDS)
+    wide = ROWS.assign(sum=NUMBERS.sum(axis=1), noise=RNG.normal(size=200)).drop(columns="ä")
+    plain = LogisticRegression()
+    for name, selector in {
+        "RFE": RFE(plain, n_features_to_select=2),
+        "RFECV": RFECV(plain, cv=2),
+        "SequentialFeatureSelector": SequentialFeatureSelector(plain, n_features_to_select=2, cv=2),
+        "SelectKBest": SelectKBest(k=1),  # the first column alone
+    }.items():
+        yield f"columns of {name}", make_pipeline(StandardScaler(), selector, LogisticRegression()).fit(wide, CLASSES)
+    yield "columns of RFE alone", RFE(plain, n_features_to_select=2).fit(wide, CLASSES)
+    yield "columns of RFE for a number", make_pipeline(StandardScaler(), RFE(Ridge(), n_features_to_select=2)).fit(wide, wide["sum"])
+    inner = ColumnTransformer([("few", make_pipeline(StandardScaler(), RFE(plain, n_features_to_select=2)), list(wide))])
+    yield "columns of RFE in columns", make_pipeline(inner, LogisticRegression()).fit(wide, CLASSES)
     yield "unlike voters", VotingClassifier(UNLIKE, voting="soft").fit(NUMBERS, CLASSES)
     yield "unlike layers", StackingClassifier(UNLIKE).fit(NUMBERS, CLASSES)
     yield "no negative numbers", MultinomialNB().fit(NUMBERS.abs(), CLASSES)
