@@ -42,6 +42,7 @@ from comparison import ROUNDING, compare, difference, rows_of
 from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
+from scikit_categories import split_categories
 from scikit_converters import Columns, is_gap, replace_converters
 from scikit_inputs import Table, Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
@@ -76,10 +77,11 @@ def main():
     warnings.filterwarnings("ignore", "X does not have valid feature names")
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # of numbers that a function does not take
     original = load(arguments.file)
-    model, wrappers = unwrap(original)
+    whole, wrappers = unwrap(original)
+    model = split_categories(whole)
     prepare(model)
     inputs = describe_inputs(model)
-    rows, expected = answer_samples(model, inputs)
+    rows, expected = answer_samples(whole, inputs)
     if isinstance(expected, list):
         fail(f"expected a classifier of one answer; {type(model).__name__} has {len(expected)} at once. Train one for each. {OTHERWISE}")
     if is_classifier(model) and not hasattr(model, "predict_proba"):
@@ -202,12 +204,12 @@ def refuse_searches(model):
 
 
 def refuse_native_categories(model):
-    """skl2onnx takes the numbers of categories for sizes."""
+    """skl2onnx takes the numbers of categories for sizes. Those of the last step have become columns before."""
     for step in fitted_in(model):
         if np.any(getattr(step, "is_categorical_", None)):
             fail(
-                f"expected columns of numbers; {type(step).__name__} was trained with categorical_features, which skl2onnx does not export. Encode "
-                f"them by a OneHotEncoder in a ColumnTransformer, and train with categorical_features=None; or train LightGBM or XGBoost, alone. {OTHERWISE}"
+                f"expected columns of numbers; {type(step).__name__} inside of another model was trained with categorical_features. Train it alone or "
+                f"as the last step of a pipeline, or encode them by a OneHotEncoder in a ColumnTransformer. {OTHERWISE}"
             )
 
 

@@ -1,6 +1,7 @@
 """Conversions of scikit-learn's steps that skl2onnx lacks, or makes in a way that answers otherwise than scikit-learn."""
 
 from copy import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 from skl2onnx.operator_converters import calibrated_classifier_cv, decision_tree, isolation_forest, random_forest
 from skl2onnx.operator_converters.common import concatenate_variables
+from sklearn._loss.link import LogLink
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import AdaBoostClassifier
+from sklearn.ensemble import AdaBoostClassifier, HistGradientBoostingRegressor
 from sklearn.feature_selection import (
     RFE,
     RFECV,
@@ -49,6 +51,7 @@ def replace_converters():
         converter = NEIGHBOURS[name]
         replace_converter(model, name, find_neighbours(converter), converter.get_allowed_options())
     replace_converter(AdaBoostClassifier, "SklearnAdaBoostClassifier", boost_booleans, ADA.get_allowed_options())
+    replace_converter(HistGradientBoostingRegressor, "SklearnHistGradientBoostingRegressor", boost_numbers)
     calibrated_classifier_cv._transform_isotonic = calibrate_steps
     for module in (decision_tree, isolation_forest, random_forest):
         module.add_tree_to_attribute_pairs = add_tree
@@ -336,3 +339,19 @@ def boost_booleans(scope, operator, container):
 
 
 ADA = get_converter("SklearnAdaBoostClassifier")
+
+
+def boost_numbers(scope, operator, container):
+    """Converts a HistGradientBoostingRegressor. With the losses poisson and gamma, skl2onnx answers with the logarithm."""
+    if not isinstance(operator.raw_operator._loss.link, LogLink):
+        return HIST(scope, operator, container)
+    add, _ = writers(scope, container)
+    logarithm, output = SimpleNamespace(full_name=scope.get_unique_variable_name("logarithm")), operator.outputs[0]
+    given = {name: getattr(operator, name) for name in ("raw_operator", "inputs", "input_full_names")}
+    HIST(scope, SimpleNamespace(outputs=[logarithm], **given), container)
+    kind = TensorProto.DOUBLE if isinstance(output.type, DoubleTensorType) else TensorProto.FLOAT
+    number = add("Exp", [add("Cast", [logarithm.full_name], 13, to=kind)], 13)
+    container.add_node("Identity", [number], [output.full_name], name=scope.get_unique_operator_name("Identity"), op_version=16)
+
+
+HIST = get_converter("SklearnHistGradientBoostingRegressor")

@@ -205,7 +205,7 @@ class Columns:
                 column["categories"] = [value for value in column.get("categories", []) if value != fills[0]] or None
                 if column["categories"] is None:
                     del column["categories"]
-            elif any(gaps_of(use) for use in uses):
+            elif any(gaps_of(use) for use in uses) or all(takes_unknown(step) for step, _ in uses):
                 column["missing"] = GAP
         return column
 
@@ -237,7 +237,7 @@ class Columns:
     def table(self, cells):
         # A column that is not used may be missing from the table, but not from the matrix.
         table = pd.DataFrame({at: column if isinstance(column, pd.Series) else list(column) for at, column in enumerate(cells)})
-        return table.set_axis(self.names, axis=1) if self.has_names else table.to_numpy(dtype=object)
+        return table.set_axis(self.names, axis=1) if self.has_names else table.infer_objects().to_numpy()
 
     def feeds(self, rows):
         types = {"text": object, "whole": np.int64, "number": np.float64 if self.is_wide else np.float32}
@@ -331,6 +331,11 @@ def first_value(column):
 def categories_seen(use):
     step, place = use
     return step.categories_[place].tolist() if hasattr(step, "categories_") else []
+
+
+def takes_unknown(step):
+    """Whether an OrdinalEncoder has a number for what it has not seen, which a gap is then as well."""
+    return getattr(step, "handle_unknown", None) == "use_encoded_value"
 
 
 def gaps_of(use):

@@ -352,9 +352,19 @@ def of_numbers():
     yield "neighbours within a radius", RadiusNeighborsClassifier(outlier_label="most_frequent").fit(NUMBERS, CLASSES), None
     yield "scaled neighbours within a radius", make_pipeline(StandardScaler(), RadiusNeighborsRegressor()).fit(NUMBERS, WAVES[:200]), None
     steps = ColumnTransformer([("kinds", OrdinalEncoder(), ["ä"])], remainder="passthrough")
-    yield "native categories", make_pipeline(steps, HistGradientBoostingClassifier(max_iter=5, categorical_features=[0])).fit(ROWS, CLASSES), None
-    of_kinds = ROWS.assign(ä=ROWS["ä"].astype("category"))
-    yield "native categories of pandas", HistGradientBoostingClassifier(max_iter=5).fit(of_kinds, CLASSES), None
+    native = HistGradientBoostingClassifier(max_iter=5, categorical_features=[0])
+    odd = ROWS.assign(ä=RNG.choice(["x", "y", "z", "unknown", np.nan], 200))
+    yield "native categories behind an encoder", make_pipeline(steps, native).fit(ROWS, CLASSES), ROWS
+    of_kinds = odd.assign(ä=odd["ä"].replace("unknown", "x").astype("category"))
+    of_kinds.loc[::9, "a b"] = np.nan
+    yield "native categories", HistGradientBoostingClassifier(max_iter=5).fit(of_kinds, CLASSES), odd
+    days = np.column_stack([RNG.integers(0, 40, 400) / 4, RNG.normal(size=(400, 2))])
+    sums = (days[:, 1] > 0) * (days[:, 0] % 0.75 > 0.3) * days[:, 2] ** 2
+    for loss in ("squared_error", "poisson"):
+        counted = HistGradientBoostingRegressor(loss=loss, max_iter=20, categorical_features=[0]).fit(days, sums)
+        yield f"native categories of numbers, {loss}", counted, pd.DataFrame(days).set_axis([f"column {at}" for at in range(3)], axis=1)
+    voters = VotingClassifier([("native", native), ("linear", LogisticRegression())], voting="soft")
+    yield "native categories in a vote", voters.fit(NUMBERS.round(), CLASSES), None
     inner = TransformedTargetRegressor(LinearRegression(), func=np.log, inverse_func=np.exp)
     positive = np.exp(NUMBERS["a b"])
     yield "targets in a vote", VotingRegressor([("first", inner), ("second", LinearRegression())]).fit(NUMBERS, positive), None
