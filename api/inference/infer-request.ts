@@ -35,6 +35,7 @@ import {
   visitStrings,
 } from '../../shared/tensors/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
+import { checkCategories } from './categories.js';
 
 /** How an output is answered. */
 export interface OutputForm {
@@ -147,7 +148,7 @@ export function readInferRequest(
 /**
  * Checks a request by what the model takes.
  * @throws ScorelineError `tensor_invalid`, `parameter_invalid`, `text_too_long`, `network_undeclared`,
- * `too_many_inputs`
+ * `too_many_inputs`, and `input_invalid` for a category that the model does not know
  */
 export function checkInferRequest(
   { id, parameters, inputs: given, outputs, isBinary: isUsuallyBinary }: GivenRequest,
@@ -163,6 +164,7 @@ export function checkInferRequest(
     if (tensor.datatype === 'BOOL') checkBooleans(tensor);
     if (tensor.datatype === 'BYTES') checkStrings(tensor, model.manifest);
   }
+  checkCategories(model.manifest, network, inputs);
   const rows = batch.dimension === 'none' ? 1 : countRows(inputs, rowsMax);
   const isBinary = readFlag(parameters, 'binary_data_output') ?? isUsuallyBinary;
   const asked =

@@ -21,10 +21,11 @@ import { shown } from '../../shared/shown.js';
 import { showName } from '../../shared/tensors/network.js';
 import type { Datatype } from '../../shared/tensors/tensors.js';
 import { networkOf } from '../inference/infer-request.js';
+import { isKnown, unknownCategory } from './category.js';
 import type { InputKind, Row } from './kind.js';
 import { rowSchema, textCharactersMax } from './table-form.js';
 
-/** How many columns or categories a message names. */
+/** How many columns a message names. */
 const namesMax = 10;
 /** How many fields besides the columns of its model a row may have until its wrong names are looked for. */
 const strangersMax = 1000;
@@ -182,27 +183,10 @@ function readCell(row: Row, column: Column, datatype: Datatype): Cell {
   return value;
 }
 
-function isKnown({ categories, missing }: Column, value: Cell): boolean {
-  const known: readonly Cell[] | undefined = categories;
-  return known === undefined || known.includes(value) || value === missing;
-}
-
 function unfit(column: Column, expected: string, value: unknown): ScorelineError {
   return new ScorelineError(
     'input_invalid',
     `Expected the column ${showName(column.name)} to be ${expected}; got ${shown(value)}.${remedyFor(column, value)}`,
-  );
-}
-
-function unknownCategory({ name, categories = [] }: Column, value: Cell): ScorelineError {
-  const others = categories.length > namesMax ? ', …' : '';
-  const known = categories
-    .slice(0, namesMax)
-    .map((category) => shown(category))
-    .join(', ');
-  return new ScorelineError(
-    'input_invalid',
-    `Expected the column ${showName(name)} to be one of the ${categories.length} categories that the model knows, ${known}${others}; got ${shown(value)}.`,
   );
 }
 

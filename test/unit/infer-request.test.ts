@@ -47,6 +47,47 @@ describe('a request of the Open Inference Protocol', () => {
     });
   });
 
+  test('has the categories that the model knows, in the columns of a table', () => {
+    const columns = [
+      { name: 'size', datatype: 'number', categories: [0.1, 2], missing: 'NaN' },
+      { name: 'weight', datatype: 'number' },
+      { name: 'colour', datatype: 'category', categories: ['red', 'grün'], missing: '?' },
+    ];
+    const rows = makeSampleModel({ ...tensors, input: { kind: 'table', columns }, network });
+    const readRows = (numbers: unknown[], colours: string[]) => {
+      const shapes = [[colours.length, 2], [colours.length]];
+      const inputs = [
+        { ...a, shape: shapes[0], data: numbers },
+        { ...b, shape: shapes[1], data: colours },
+      ];
+      return readInferRequest({ inputs }, Buffer.alloc(0), { model: rows, rowsMax: 8 });
+    };
+    const raw = Buffer.from(Float32Array.from([Number.NaN, 5]).buffer);
+    const missing = { ...binaryOf(a, raw.length), datatype: 'FP32' };
+    const limits = { model: rows, rowsMax: 8 };
+    expect(readRows([0.1, 7, 2, Number.MAX_SAFE_INTEGER], ['grün', '?']).rows).toBe(2);
+    expect(readInferRequest({ inputs: [missing, { ...b, data: ['red'] }] }, raw, limits).rows).toBe(
+      1,
+    );
+    for (const [numbers, colours, message] of [
+      [
+        [0.1, 7, 2, 1],
+        ['red', 'RED'],
+        'the column "colour" to be one of the 2 categories that the model knows, "red", "grün"; got "RED" at row 1.',
+      ],
+      [
+        [0.1, 7, 3, 1],
+        ['red', 'red'],
+        'the column "size" to be one of the 2 categories that the model knows, 0.1, 2; got 3 at row 1.',
+      ],
+    ] as const) {
+      expect(errorOf(() => readRows([...numbers], [...colours]))).toMatchObject({
+        code: 'input_invalid',
+        message: `Expected ${message}`,
+      });
+    }
+  });
+
   test('has its strings decoded if their content type is base64', () => {
     const readOne = (text: string) =>
       read({ inputs: [a, { ...b, parameters: { content_type: 'base64' }, data: [text] }] })
