@@ -38,11 +38,11 @@ import { type Hints, isColumns, kinds, type Told } from './adding/hints.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
 import { makeMlflowProgram } from './adding/mlflow.js';
+import { readYolo } from './adding/preparing/yolo.js';
 import { dress, withSizesOfRun } from './adding/sample-run.js';
 import { readScores } from './adding/scores.js';
 import { merge, sectionOf } from './adding/settings.js';
 import { readWishes, type Wishes } from './adding/wishes.js';
-import { readYolo } from './adding/yolo.js';
 import { checkModel } from './check.js';
 import { manifestFile, modelIn } from './copy.js';
 import { exportModel } from './export.js';
@@ -190,9 +190,9 @@ async function makeDraft(
     const told = readTold(onnx);
     const producer = readOnnxProducer(onnx);
     const isOfRows = opened.outputs.every(({ shape }) => shape.length === 2);
-    const yolo = readYolo(readOnnxMetadata(onnx), isOfRows);
+    const preparation = readYolo(readOnnxMetadata(onnx), isOfRows) ?? companions.preparation;
     const hints = {
-      ...{ wanted, companions, settings, columns, hasLabels, hasMaps, producer, told, yolo },
+      ...{ wanted, companions, settings, columns, hasLabels, hasMaps, producer, told, preparation },
     };
     const byFile = soundGuess(opened, hints);
     const engine = mismatch ? await withSizesOfRun(opened, byFile, { settings, mismatch }) : opened;

@@ -78,6 +78,9 @@ const heads: readonly [head: RegExp, format: Format | Unserved][] = [
   ],
 ];
 
+/** What optimum and others call the network in a folder. */
+export const networkName = 'model.onnx';
+
 interface Unserved {
   readonly what: string;
   readonly remedy: string;
@@ -100,9 +103,10 @@ export function formatOf(file: string): Format {
 function formatOfFolder(folder: string): Format | Unserved {
   if (existsSync(path.join(folder, 'MLmodel'))) return 'mlflow';
   if (existsSync(path.join(folder, 'saved_model.pb'))) return 'saved-model';
+  if (existsSync(path.join(folder, networkName))) return 'onnx';
   const names = readdirSync(folder).slice(0, 5).join(', ');
   return {
-    what: `a folder without saved_model.pb and MLmodel${names ? `; it has ${names}` : ', and empty'}`,
+    what: `a folder without saved_model.pb, MLmodel and ${networkName}${names ? `; it has ${names}` : ', and empty'}`,
     remedy: 'Name the file of the model, or the folder of a SavedModel or of a model of MLflow',
   };
 }

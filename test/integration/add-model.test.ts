@@ -254,6 +254,34 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test('takes a folder of transformers: pictures as its processor makes them, and its labels', async () => {
+    const network = onnxModel({
+      nodes: [
+        node('GlobalMaxPool', ['pixel_values'], ['most']),
+        node('Flatten', ['most'], ['logits']),
+      ],
+      inputs: [value('pixel_values', float, ['batch_size', 'num_channels', 'height', 'width'])],
+      outputs: [value('logits', float, ['batch_size', 3])],
+    });
+    const processor = {
+      ...{ image_processor_type: 'ViTImageProcessor', resample: 3, size: { height: 8, width: 6 } },
+      ...{ image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] },
+    };
+    const files = {
+      'vit/model.onnx': network,
+      'vit/preprocessor_config.json': JSON.stringify(processor),
+      'vit/config.json': JSON.stringify({ id2label: { 0: 'owl', 1: 'cat', 2: 'dog' } }),
+    };
+    const { code, said, folder } = await add(files, 'vit');
+    expect(said).toContain('They become numbers, as vit/preprocessor_config.json says');
+    expect(said).toContain('3, from vit/config.json');
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/vit')).input).toMatchObject({
+      ...{ width: 6, height: 8, interpolation: 'bicubic', tensor: 'float32-nchw' },
+      ...{ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], resize: 'stretch' },
+    });
+  });
+
   const letterbox = { resize: 'letterbox', padding: 114, interpolation: 'bilinear' };
   test.each<[string, Record<string, string>, string[], object]>([
     ['any size', { task: 'detect', imgsz: '[8, 6]' }, [], letterbox],

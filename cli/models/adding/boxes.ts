@@ -45,12 +45,12 @@ const numbersOfOne = { min: 5, max: 500 };
  * Finds the boxes of a network that answers with one output first, as YOLO does: [N,84,8400] with all that it looks at, or
  * [N,300,6] with those that are left. A network of layers has far fewer vectors, which are longer.
  */
-function findJoined([first]: readonly TensorValue[], { yolo }: Hints): Boxes | undefined {
+function findJoined([first]: readonly TensorValue[], { preparation }: Hints): Boxes | undefined {
   if (first?.shape.length !== 3 || !isFloats(first)) return undefined;
   const sizes = first.shape.slice(1).map(Number);
   const [less, more] = [Math.min(...sizes), Math.max(...sizes)];
   const areAll = less >= numbersOfOne.min && less <= numbersOfOne.max && more >= joinedMin;
   const areLeft = sizes[1] === 6;
-  if (!yolo?.findsThings && !areAll && !areLeft) return undefined;
+  if (!preparation?.findsThings && !areAll && !areLeft) return undefined;
   return { name: first.name, areOfOne: false, haveScores: true };
 }

@@ -1,10 +1,14 @@
 // The files that Hugging Face's tools and sentence-transformers write beside a network: how its texts become tokens,
-// what its classes are called, and how the vectors of its tokens become one.
+// what its classes are called, how the vectors of its
+// tokens become one, and how its pictures were prepared.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { coerceError, type ScorelineError } from '../../../shared/errors.js';
 import { wrongFile } from '../../faults.js';
+import { readImageProcessor } from './preparing/image-processor.js';
+import type { Preparation } from './preparing/preparation.js';
+import { readTimm } from './preparing/timm.js';
 
 export interface Companions {
   /** The tokenizer.json, if there is one. */
@@ -12,6 +16,8 @@ export interface Companions {
   /** The most tokens of a text that the network was made for, and the file that says so. */
   readonly tokensMax: { readonly tokens: number; readonly file: string } | undefined;
   readonly pooling: { readonly way: string; readonly file: string } | undefined;
+  /** How the pictures of its training were prepared. */
+  readonly preparation: Preparation | undefined;
   /** The names of the classes, in their order. */
   readonly labels: { readonly names: readonly string[]; readonly file: string } | undefined;
   /** Whether an input can have several of the classes. */
@@ -39,7 +45,10 @@ export function readCompanions(network: string, tokenizer?: string): Companions 
     folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
   const config = find('config.json');
   const found = tokenizer ?? find('tokenizer.json');
-  const ofConfig = readConfig(config);
+  const ofConfig = {
+    ...readConfig(config),
+    preparation: readPreparation(find('preprocessor_config.json'), config),
+  };
   if (found === undefined) {
     return { ...ofConfig, tokenizer: undefined, tokensMax: undefined, pooling: undefined };
   }
@@ -56,9 +65,15 @@ export function readCompanions(network: string, tokenizer?: string): Companions 
   };
 }
 
+function readPreparation(processor: string | undefined, config: string | undefined) {
+  const found =
+    processor === undefined ? undefined : readImageProcessor(read(processor), processor);
+  return found ?? (config === undefined ? undefined : readTimm(read(config), config));
+}
+
 function readConfig(file: string | undefined): Pick<Companions, 'labels' | 'hasSeveralLabels'> {
-  const { id2label, problem_type: problem } = file === undefined ? {} : read(file);
-  const entries = Object.entries((id2label ?? {}) as Content);
+  const { id2label, label_names, problem_type: problem } = file === undefined ? {} : read(file);
+  const entries = Object.entries((id2label ?? label_names ?? {}) as Content);
   const names = entries.toSorted(([one], [other]) => Number(one) - Number(other));
   const areInOrder = names.length > 0 && names.every(([index], at) => Number(index) === at);
   return {

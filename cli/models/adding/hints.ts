@@ -1,8 +1,8 @@
 // What is known of a network that is added, beside its inputs and outputs.
 
 import type { Companions } from './companions.js';
+import type { Preparation } from './preparing/preparation.js';
 import type { Section, Settings } from './settings.js';
-import type { Yolo } from './yolo.js';
 
 export const kinds = ['text', 'image', 'table', 'tensors'] as const;
 export type Kind = (typeof kinds)[number];
@@ -32,8 +32,8 @@ export interface Hints {
   readonly hasMaps: boolean;
   /** The program that has written the ONNX file, as the file says. */
   readonly producer: string | undefined;
-  /** What a file of Ultralytics says of its pictures. */
-  readonly yolo: Yolo | undefined;
+  /** What the network's file, or one beside it, says of its pictures. */
+  readonly preparation: Preparation | undefined;
   /** Whether the user gave labels. */
   readonly hasLabels: boolean;
   /** The names of the columns, which the user gave. */

@@ -1,5 +1,6 @@
 // Guesses what goes into a network by its inputs: a text, a picture, the columns of a table.
 
+import { isOpen } from '../../../shared/tensors/network.js';
 import { takesTokens } from '../../../worker/batch/network/tokens.js';
 import type { TensorValue, Values } from '../../../worker/engine/engine.js';
 import type { Fault } from './answer-guess.js';
@@ -88,7 +89,7 @@ export function imageOf(
 
 function sayPixels(
   { tensor, channels, mean, scale, resize }: Section,
-  { settings, yolo }: Hints,
+  { settings, preparation }: Hints,
 ): string {
   const [numbers = '', layout] = String(tensor).split('-');
   const order = layout === 'nchw' ? 'first' : 'last';
@@ -96,9 +97,14 @@ function sayPixels(
   const place = `${tensor}, since the ${order} size of a picture is ${what}`;
   if (setsPixels(sectionOf(settings, 'input')))
     return `${place}. They become numbers as --set says`;
-  if (yolo) {
+  if (preparation) {
+    const { by, unlike } = preparation;
     const how = resize ? `, with resize: ${resize}` : '';
-    return `${place}. They become 0 to 1${how}, as in Ultralytics, which has exported it`;
+    const note =
+      unlike === undefined
+        ? ''
+        : `. Only their size comes otherwise: ${unlike}. Choose the resize that is closest`;
+    return `${place}. They become numbers${how}, as ${by}${note}`;
   }
   if (mean) {
     return `${place}. ${numbers} gets ImageNet's mean and std, as most networks with the channels first. From 0 to 1: --set input.scale=${1 / 255}; blue first: --set input.channels=bgr`;
@@ -153,25 +159,27 @@ function columnsOf(input: TensorValue): Column[] {
 /**
  * The numbers of pixels are guessed by the framework: networks of PyTorch have the channels first, and mostly
  * ImageNet's mean and deviation; those of Keras have them last. Detectors, as those of torchvision and YOLO, normalise
- * by themselves.
+ * by themselves. Files of Ultralytics, transformers and timm say more. Those of transformers leave the channels open.
  */
 export function pictureOf(
-  { datatype, shape }: TensorValue,
-  { settings, yolo }: Pick<Hints, 'settings' | 'yolo'>,
+  { name, datatype, shape }: TensorValue,
+  { settings, preparation: given }: Pick<Hints, 'settings' | 'preparation'>,
   wanted?: Section,
 ): Record<string, unknown> | undefined {
   const numbers = { FP32: 'float32', FP16: 'float16', UINT8: 'uint8' }[String(datatype)];
-  const [, first = 0, second = 0, third = 0] = shape.map(sizeOf);
+  const isOfTransformers = name === 'pixel_values' && isOpen(shape[1]);
+  const [, first = isOfTransformers ? 3 : 0, second = 0, third = 0] = shape.map(sizeOf);
   const layout = isChannels(third) ? 'nhwc' : isChannels(first) ? 'nchw' : undefined;
   if (shape.length !== 4 || !numbers || !layout) return undefined;
   const isPlanar = layout === 'nchw';
   const [high, wide, channels] = isPlanar ? [second, third, first] : [first, second, third];
   const set = sectionOf(settings, 'input');
-  const height = high || set.height || yolo?.height;
-  const width = wide || set.width || yolo?.width;
+  const preparation = channels === 3 ? given : undefined;
+  const height = high || set.height || preparation?.height;
+  const width = wide || set.width || preparation?.width;
   if (!height || !width) return undefined;
   const scaling =
-    yolo?.pixels(Number(width), Number(height)) ??
+    preparation?.pixels(Number(width), Number(height)) ??
     wanted ??
     (isPlanar && channels === 3 ? imagenet : { scale: 1 / 255 });
   return {
@@ -182,7 +190,7 @@ export function pictureOf(
 }
 
 /** Networks of convolutions may take pictures of any size. The manifest says which one they get. */
-export const anySize = { settings: { input: { width: 1, height: 1 } }, yolo: undefined };
+export const anySize = { settings: { input: { width: 1, height: 1 } }, preparation: undefined };
 export const sizeRemedy = '--set input.width=640 --set input.height=640';
 
 function isChannels(size: number): boolean {

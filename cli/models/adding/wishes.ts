@@ -1,6 +1,6 @@
 // What the user wants of `models add`, by its parameters.
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import {
   nameExpected,
@@ -11,7 +11,7 @@ import {
 import { parseArguments } from '../../arguments.js';
 import { misused, wrongFile } from '../../faults.js';
 import { describeExport, type ExportWishes } from '../export.js';
-import { type Format, formatOf } from '../format.js';
+import { type Format, formatOf, networkName } from '../format.js';
 import { type Companions, readCompanions } from './companions.js';
 import { type Kind, kinds } from './hints.js';
 import { describeAddress, type FlavourFile, fileOfFlavour, isAddress } from './mlflow.js';
@@ -60,7 +60,7 @@ export function readWishes(parameters: readonly string[]): Wishes {
   const shape = values.shape ?? found.shape ?? [];
   if (format === 'mlflow') refuseFlags(file, values);
   else if (format !== 'onnx' && !isExport) throw wrongFile(describeExport({ file, format, shape }));
-  const name = values.name ?? nameOf(file);
+  const name = values.name ?? nameOf(format === 'onnx' ? own : file);
   if (!namePattern.test(name)) {
     throw wrongFile(`--name: ${nameExpected}; got ${name}`);
   }
@@ -78,10 +78,12 @@ export function readWishes(parameters: readonly string[]): Wishes {
   };
 }
 
-/** Returns the file that a folder of MLflow leads to, and the named one otherwise. */
+/** Returns the file that a folder of MLflow or of an ONNX network leads to, and the named one otherwise. */
 function modelFileOf(file: string, { isExport }: { isExport: boolean }): FlavourFile {
   const format = formatOf(file);
-  return format === 'mlflow' ? fileOfFlavour(file, { isExport }) : { file, format };
+  if (format === 'mlflow') return fileOfFlavour(file, { isExport });
+  const isFolder = format === 'onnx' && statSync(file).isDirectory();
+  return { file: isFolder ? path.join(file, networkName) : file, format };
 }
 
 function refuseFlags(folder: string, values: ReturnType<typeof parseWishes>['values']): void {

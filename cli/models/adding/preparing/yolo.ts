@@ -1,17 +1,8 @@
 // What an ONNX file of Ultralytics says of its pictures. YOLO and what else Ultralytics exports has metadata that no other
 // exporter writes.
 
-import type { Section } from './settings.js';
-
-export interface Yolo {
-  /** The size of the pictures that it was exported with, in pixels. A network may take others as well. */
-  readonly width: number | undefined;
-  readonly height: number | undefined;
-  /** Whether it finds things in a picture, of which it has some numbers each. */
-  readonly findsThings: boolean;
-  /** Makes the keys of the manifest's input that say what happens to a picture on its way to a network of this size. */
-  pixels(width: number, height: number): Section;
-}
+import type { Section } from '../settings.js';
+import type { Preparation } from './preparation.js';
 
 /** As the letterbox of Ultralytics, which resizes with OpenCV. */
 const resized = { interpolation: 'bilinear', antialias: false, scale: 1 / 255 };
@@ -25,16 +16,21 @@ const letterbox = { resize: 'letterbox', padding: 114, ...resized };
 export function readYolo(
   metadata: ReadonlyMap<string, string>,
   answersWithRows: boolean,
-): Yolo | undefined {
+): Preparation | undefined {
   if (!metadata.has('stride') || !metadata.has('names')) return undefined;
   const task = metadata.get('task');
   if (task === undefined && answersWithRows) return undefined;
   const [, height, width] = /^\[(\d+), (\d+)\]$/.exec(metadata.get('imgsz') ?? '') ?? [];
-  const size = { width: Number(width) || undefined, height: Number(height) || undefined };
-  if (task === 'classify') return { ...size, findsThings: false, pixels: cutOut };
   const isStretched = /^Ultralytics rt-?detr/i.test(metadata.get('description') ?? '');
-  const pixels = () => (isStretched ? resized : letterbox);
-  return { ...size, findsThings: task !== 'semantic', pixels };
+  const whole = () => (isStretched ? resized : letterbox);
+  return {
+    by: 'in Ultralytics, which has exported it',
+    width: Number(width) || undefined,
+    height: Number(height) || undefined,
+    findsThings: task !== 'classify' && task !== 'semantic',
+    unlike: undefined,
+    pixels: task === 'classify' ? cutOut : whole,
+  };
 }
 
 function cutOut(width: number, height: number): Section {
