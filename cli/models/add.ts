@@ -38,6 +38,7 @@ import { type Hints, isColumns, kinds, type Told } from './adding/hints.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
 import { makeMlflowProgram } from './adding/mlflow.js';
+import { readOnnxImage } from './adding/preparing/onnx-image.js';
 import { readYolo } from './adding/preparing/yolo.js';
 import { dress, withSizesOfRun } from './adding/sample-run.js';
 import { readScores } from './adding/scores.js';
@@ -190,7 +191,9 @@ async function makeDraft(
     const told = readTold(onnx);
     const producer = readOnnxProducer(onnx);
     const isOfRows = opened.outputs.every(({ shape }) => shape.length === 2);
-    const preparation = readYolo(readOnnxMetadata(onnx), isOfRows) ?? companions.preparation;
+    const metadata = readOnnxMetadata(onnx);
+    const preparation =
+      readYolo(metadata, isOfRows) ?? companions.preparation ?? readOnnxImage(metadata);
     const hints = {
       ...{ wanted, companions, settings, columns, hasLabels, hasMaps, producer, told, preparation },
     };

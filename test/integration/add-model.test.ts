@@ -254,6 +254,31 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test('takes a network of Custom Vision: the pixels of its metadata, and the labels beside it', async () => {
+    const network = onnxModel({
+      nodes: [node('GlobalMaxPool', ['data'], ['most']), node('Flatten', ['most'], ['scores'])],
+      inputs: [value('data', float, ['N', 3, 8, 6])],
+      outputs: [value('scores', float, ['N', 3])],
+    });
+    const pairs: [string, string][] = [
+      ['Image.BitmapPixelFormat', 'Bgr8'],
+      ['Image.NominalPixelRange', 'NominalRange_0_255'],
+    ];
+    const files = {
+      'vision/model.onnx': pairs.reduce(
+        (file, [key, text]) => withMetadata(file, key, text),
+        network,
+      ),
+      'vision/labels.txt': 'owl\ncat\ndog\n',
+    };
+    const { said, folder } = await add(files, 'vision');
+    expect(said).toContain('3, so they are blue, green and red. They become numbers, as its me');
+    expect(said).toContain('3, from vision/labels.txt');
+    expect(readManifest(path.join(folder, 'models/vision')).input).toMatchObject({
+      ...{ channels: 'bgr', scale: 1, resize: 'stretch' },
+    });
+  });
+
   test('takes a folder of transformers: pictures as its processor makes them, and its labels', async () => {
     const network = onnxModel({
       nodes: [

@@ -93,7 +93,8 @@ function sayPixels(
 ): string {
   const [numbers = '', layout] = String(tensor).split('-');
   const order = layout === 'nchw' ? 'first' : 'last';
-  const what = channels === 'grey' ? '1, so they are grey' : '3, so they are red, green and blue';
+  const colours = channels === 'bgr' ? 'blue, green and red' : 'red, green and blue';
+  const what = channels === 'grey' ? '1, so they are grey' : `3, so they are ${colours}`;
   const place = `${tensor}, since the ${order} size of a picture is ${what}`;
   if (setsPixels(sectionOf(settings, 'input')))
     return `${place}. They become numbers as --set says`;

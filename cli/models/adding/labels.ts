@@ -1,5 +1,7 @@
 // The labels of a model that is added: of a file that the user names, of the network's file, or of config.json beside it.
 
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
 import { NotUtf8, readUtf8File } from '../../../shared/files/text-file.js';
@@ -31,7 +33,7 @@ interface Places {
  * @throws ScorelineError `model_file_wrong` if there are more or fewer
  */
 export async function findLabels(count: number, places: Places): Promise<FoundLabels> {
-  const found = lookFor(places) ?? (await askFor(count));
+  const found = lookFor(places) ?? findBeside(places, count) ?? (await askFor(count));
   if (!found) {
     const names = Array.from({ length: count }, (_, at) => `class ${at}`);
     return { names, source: undefined, mayHaveIds: false };
@@ -48,6 +50,13 @@ function lookFor({ given, file, onnx, companions }: Places): FoundLabels | undef
   if (inside) return { names: inside, source: `the metadata of ${file}`, mayHaveIds: false };
   const { labels } = companions;
   return labels && { names: labels.names, source: labels.file, mayHaveIds: false };
+}
+
+/** Azure's Custom Vision writes such a file beside a network. That of another one has more labels, or fewer. */
+function findBeside({ file }: Places, count: number): FoundLabels | undefined {
+  const beside = path.join(path.dirname(file), 'labels.txt');
+  const names = existsSync(beside) ? readLines(beside) : [];
+  return names.length === count ? { names, source: beside, mayHaveIds: true } : undefined;
 }
 
 async function askFor(count: number): Promise<FoundLabels | undefined> {
