@@ -64,7 +64,7 @@ function pairsOf(
   manifest: Manifest,
   values: LoadedScorer['values']['inputs'],
 ): (readonly [readonly Tensor[], readonly Tensor[]])[] {
-  const { input, description } = manifest;
+  const { engine, input, description } = manifest;
   const sample = exampleOrSample(manifest, values);
   if (input.kind === 'text') {
     const text = scoresExampleOf(manifest)?.input ?? description;
@@ -82,10 +82,9 @@ function pairsOf(
   const others = columns
     ? sampleInputs({ input: { ...input, columns }, description, example: undefined }, values)
     : sample;
-  return [
-    [sample, others.map(zerosOf)],
-    [sample, sample.map(farFrom)],
-  ];
+  // A Python program may count its steps by a number.
+  const far = engine === 'onnx' ? [sample.map(farFrom)] : [];
+  return [others.map(zerosOf), ...far].map((mate) => [sample, mate]);
 }
 
 function zerosOf(tensor: Tensor): Tensor {
