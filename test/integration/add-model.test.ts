@@ -298,7 +298,9 @@ describe('npm run models -- add', () => {
       'vit/config.json': JSON.stringify({ id2label: { 0: 'owl', 1: 'cat', 2: 'dog' } }),
     };
     const { code, said, folder } = await add(files, 'vit');
-    expect(said).toContain('They become numbers, as vit/preprocessor_config.json says');
+    expect(said).toContain(
+      'as transformers has pictures: red, green and blue. They become numbers, as vit/preprocessor',
+    );
     expect(said).toContain('3, from vit/config.json');
     expect(code).toBe(0);
     expect(readManifest(path.join(folder, 'models/vit')).input).toMatchObject({

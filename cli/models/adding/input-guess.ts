@@ -83,19 +83,23 @@ export function imageOf(
   }
   return {
     section: { kind: 'image', ...picture },
-    remarks: [['pixels', sayPixels(picture, hints)]],
+    remarks: [['pixels', sayPixels(picture, hints, only)]],
   };
 }
 
 function sayPixels(
   { tensor, channels, mean, scale, resize }: Section,
   { settings, preparation }: Hints,
+  input?: TensorValue,
 ): string {
   const [numbers = '', layout] = String(tensor).split('-');
   const order = layout === 'nchw' ? 'first' : 'last';
   const colours = channels === 'bgr' ? 'blue, green and red' : 'red, green and blue';
   const what = channels === 'grey' ? '1, so they are grey' : `3, so they are ${colours}`;
-  const place = `${tensor}, since the ${order} size of a picture is ${what}`;
+  const place =
+    input && isOfTransformers(input.name, input.shape)
+      ? `${tensor}, as transformers has pictures: ${colours}`
+      : `${tensor}, since the ${order} size of a picture is ${what}`;
   if (setsPixels(sectionOf(settings, 'input')))
     return `${place}. They become numbers as --set says`;
   if (preparation) {
@@ -168,8 +172,8 @@ export function pictureOf(
   wanted?: Section,
 ): Record<string, unknown> | undefined {
   const numbers = { FP32: 'float32', FP16: 'float16', UINT8: 'uint8' }[String(datatype)];
-  const isOfTransformers = name === 'pixel_values' && isOpen(shape[1]);
-  const [, first = isOfTransformers ? 3 : 0, second = 0, third = 0] = shape.map(sizeOf);
+  const [, first = isOfTransformers(name, shape) ? 3 : 0, second = 0, third = 0] =
+    shape.map(sizeOf);
   const layout = isChannels(third) ? 'nhwc' : isChannels(first) ? 'nchw' : undefined;
   if (shape.length !== 4 || !numbers || !layout) return undefined;
   const isPlanar = layout === 'nchw';
@@ -188,6 +192,11 @@ export function pictureOf(
     ...(channels === 1 && { channels: 'grey' }),
     ...(numbers !== 'uint8' && scaling),
   };
+}
+
+/** Its networks have the channels first, and leave their number open. */
+function isOfTransformers(name: string, shape: TensorValue['shape']): boolean {
+  return name === 'pixel_values' && isOpen(shape[1]);
 }
 
 /** Networks of convolutions may take pictures of any size. The manifest says which one they get. */
