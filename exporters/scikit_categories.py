@@ -37,7 +37,8 @@ def split_categories(model):
 
 
 def has_categories(model):
-    return bool(np.any(getattr(model, "is_categorical_", None)))
+    """Whether it has native categories, and encodes them by itself, as since scikit-learn 1.4."""
+    return getattr(model, "_preprocessor", None) is not None and bool(np.any(model.is_categorical_))
 
 
 class Sides(TransformerMixin, BaseEstimator):
