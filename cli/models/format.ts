@@ -54,7 +54,7 @@ const heads: readonly [head: RegExp, format: Format | Unserved][] = [
     /^.{16}7b22/,
     {
       what: 'weights in safetensors, without their network',
-      remedy: `Build the network in Python, load the weights, and save it whole, as with torch.export.save. ${orProgram}`,
+      remedy: `Build the network in Python, load the weights, and save it whole, as with torch.export.save. Those of transformers: optimum-cli export onnx --model FOLDER. ${orProgram}`,
     },
   ],
   [
@@ -100,11 +100,20 @@ export function formatOf(file: string): Format {
   throw wrongFile(`expected a model; ${file} is ${found.what}. ${found.remedy}`);
 }
 
+const weightsOfTransformers = /^(model|pytorch_model)\b.*\.(safetensors|bin)$/;
+
 function formatOfFolder(folder: string): Format | Unserved {
   if (existsSync(path.join(folder, 'MLmodel'))) return 'mlflow';
   if (existsSync(path.join(folder, 'saved_model.pb'))) return 'saved-model';
   if (existsSync(path.join(folder, networkName))) return 'onnx';
-  const names = readdirSync(folder).slice(0, 5).join(', ');
+  const files = readdirSync(folder);
+  if (files.includes('config.json') && files.some((name) => weightsOfTransformers.test(name))) {
+    return {
+      what: 'a network of transformers, without its ONNX file',
+      remedy: `Write that with optimum, pip install optimum[onnx], and add its folder: optimum-cli export onnx --model ${folder} FOLDER. ${orProgram}`,
+    };
+  }
+  const names = files.slice(0, 5).join(', ');
   return {
     what: `a folder without saved_model.pb, MLmodel and ${networkName}${names ? `; it has ${names}` : ', and empty'}`,
     remedy: 'Name the file of the model, or the folder of a SavedModel or of a model of MLflow',

@@ -83,6 +83,14 @@ describe('the format of a model', () => {
     expect(() => formatOf(pipe)).toThrow('is a pipe, a device or a socket');
   });
 
+  test.each(['model.safetensors', 'model-00001-of-00002.safetensors', 'pytorch_model.bin'])(
+    'says how a folder of transformers becomes ONNX: %s',
+    (weights) => {
+      const folder = makeFolder({ 'config.json': '{}', [weights]: 'x' });
+      expect(() => formatOf(folder)).toThrow(`optimum-cli export onnx --model ${folder} FOLDER`);
+    },
+  );
+
   test('is refused for a folder without a SavedModel, which is named', () => {
     expect(() => formatOf(makeFolder({ 'weights.h5': 'x' }))).toThrow('it has weights.h5');
   });
