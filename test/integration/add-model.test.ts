@@ -254,6 +254,21 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test('says nothing of a processor of colours for grey pictures, which are not prepared so', async () => {
+    const network = onnxModel({
+      nodes: [node('GlobalMaxPool', ['x'], ['most']), node('Flatten', ['most'], ['scores'])],
+      inputs: [value('x', float, ['N', 1, 8, 6])],
+      outputs: [value('scores', float, ['N', 1])],
+    });
+    const processor = { image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5], size: 8 };
+    const files = { 'm.onnx': network, 'preprocessor_config.json': JSON.stringify(processor) };
+    const { said, folder } = await add(files, 'm.onnx');
+    expect(said).toContain('so they are grey. They become 0 to 1.');
+    expect(readManifest(path.join(folder, 'models/m')).input).toMatchObject({
+      ...{ channels: 'grey', scale: 1 / 255 },
+    });
+  });
+
   test('takes a network of Custom Vision: the pixels of its metadata, and the labels beside it', async () => {
     const network = onnxModel({
       nodes: [node('GlobalMaxPool', ['data'], ['most']), node('Flatten', ['most'], ['scores'])],

@@ -10,6 +10,7 @@ import { listOf, show } from './shown-values.js';
 
 const imagenet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 const tokensMaxDefault = 512;
+
 /** What is guessed of an input. */
 export interface Given {
   readonly section: Section;
@@ -23,7 +24,9 @@ export function givenBy({ input }: Told, { inputs }: Values, hints: Hints): Give
   if (isColumns(input.columns)) {
     return tableOf(input.columns, inputs, { names: hints.columns, why: 'as its exporter says' });
   }
-  const remarks: Remarks = input.kind === 'image' ? [['pixels', sayPixels(input, hints)]] : [];
+  // What the exporter says goes before the files beside the network.
+  const own = { ...hints, preparation: undefined };
+  const remarks: Remarks = input.kind === 'image' ? [['pixels', sayPixels(input, own)]] : [];
   return { section: input, remarks };
 }
 
@@ -102,7 +105,7 @@ function sayPixels(
       : `${tensor}, since the ${order} size of a picture is ${what}`;
   if (setsPixels(sectionOf(settings, 'input')))
     return `${place}. They become numbers as --set says`;
-  if (preparation) {
+  if (preparation && channels !== 'grey') {
     const { by, unlike } = preparation;
     const how = resize ? `, with resize: ${resize}` : '';
     const note =

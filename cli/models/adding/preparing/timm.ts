@@ -18,7 +18,9 @@ export function readTimm(content: Content, file: string): Preparation | undefine
   } = given;
   const isWhole = mode === 'squash' && share === 1;
   const unlike =
-    isWhole || (mode === 'center' && width === height) ? undefined : `its crop_mode is ${mode}`;
+    isWhole || (mode === 'center' && width === height)
+      ? undefined
+      : `its crop_mode is ${mode}, for ${width} × ${height}`;
   const filter = { interpolation: interpolation === 'random' ? 'bilinear' : interpolation };
   return {
     by: `${file} says`,
