@@ -43,7 +43,7 @@ from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_categories import split_categories
-from scikit_converters import Columns, is_gap, replace_converters
+from scikit_converters import Selection, is_gap, replace_converters
 from scikit_inputs import Table, Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
 from scikit_steps import FrozenEstimator, first_step, fitted_in, is_clusterer, steps_of
@@ -163,7 +163,7 @@ def prepare(model):
                 each.estimator = each.estimator.estimator
     for step in steps_of(model):
         if isinstance(step, Pipeline):
-            step.steps = [(name, Columns(each) if isinstance(each, RFE) else each) for name, each in step.steps]
+            step.steps = [(name, Selection(each) if isinstance(each, RFE) else each) for name, each in step.steps]
             step.steps = [each for each in step.steps if each[1] not in (None, "passthrough")] or step.steps
         if isinstance(step, (SVC, NuSVC)):
             step.decision_function_shape = "ovr"  # scores of classes; "ovo" gives those of pairs, of another number

@@ -144,7 +144,7 @@ def multiply_columns(scope, operator, container):
 POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
 
 
-class Columns(VarianceThreshold):
+class Selection(VarianceThreshold):
     """What RFE selects. Around a classifier, skl2onnx takes RFE for one."""
 
     def __init__(self, selector):
@@ -159,7 +159,7 @@ class Columns(VarianceThreshold):
 
 SELECTORS = [
     *(GenericUnivariateSelect, SelectFdr, SelectFpr, SelectFromModel, SelectFwe, SelectKBest, SelectPercentile),
-    *(RFE, RFECV, SequentialFeatureSelector, VarianceThreshold, Columns),
+    *(RFE, RFECV, SequentialFeatureSelector, VarianceThreshold, Selection),
 ]
 
 

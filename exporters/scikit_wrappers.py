@@ -1,5 +1,5 @@
-"""Models of scikit-learn around another one: searches and frozen models answer as it does, selections of columns too, thresholds name another class, and
-transformed targets are turned back.
+"""Models of scikit-learn around another one: searches, frozen models and selections of columns answer as it does, thresholds
+name another class, and transformed targets are turned back.
 """
 
 import numpy as np

@@ -28,7 +28,7 @@ export function checkCategories(
   knownOf.set(network, known);
   for (const each of known) {
     const tensor = tensors.find(({ name }) => name === each.name);
-    if (tensor) checkTensor(tensor, each);
+    if (tensor) checkValues(tensor, each);
   }
 }
 
@@ -51,7 +51,7 @@ function asIn(datatype: Datatype, value: Cell): Cell {
   return datatype === 'FP32' ? Math.fround(Number(value)) : Number(value);
 }
 
-function checkTensor({ datatype, data }: Tensor, { columns, values }: Known): void {
+function checkValues({ datatype, data }: Tensor, { columns, values }: Known): void {
   const check = (value: Cell, at: number) => {
     const place = at % columns.length;
     if (values[place]?.has(value) !== false) return;

@@ -13,7 +13,7 @@ export function isKnown({ categories, missing }: Column, value: Cell): boolean {
   return known === undefined || known.includes(value) || value === missing;
 }
 
-/** @param where it stands, as in ` at index 3` */
+/** @param where it stands, as in ` at row 3` */
 export function unknownCategory(
   { name, categories = [] }: Column,
   value: Cell,

@@ -353,7 +353,7 @@ def of_numbers():
     yield "scaled neighbours within a radius", make_pipeline(StandardScaler(), RadiusNeighborsRegressor()).fit(NUMBERS, WAVES[:200]), None
     steps = ColumnTransformer([("kinds", OrdinalEncoder(), ["ä"])], remainder="passthrough")
     native = HistGradientBoostingClassifier(max_iter=5, categorical_features=[0])
-    odd = ROWS.assign(ä=RNG.choice(["x", "y", "z", "unknown", np.nan], 200))
+    odd = ROWS.assign(ä=RNG.choice(np.array(["x", "y", "z", "unknown", np.nan], object), 200))
     yield "native categories behind an encoder", make_pipeline(steps, native).fit(ROWS, CLASSES), ROWS
     of_kinds = odd.assign(ä=odd["ä"].replace("unknown", "x").astype("category"))
     of_kinds.loc[::9, "a b"] = np.nan

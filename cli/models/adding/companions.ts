@@ -1,6 +1,5 @@
-// The files that Hugging Face's tools and sentence-transformers write beside a network: how its texts become tokens,
-// what its classes are called, how the vectors of its
-// tokens become one, and how its pictures were prepared.
+// The files that Hugging Face's tools, sentence-transformers and timm write beside a network: how its texts become tokens,
+// what its classes are called, how the vectors of its tokens become one, and how its pictures were prepared.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
